@@ -1,0 +1,1 @@
+//! The coordinator of tinysweep: keeps sweeps in SQLite and leases trials to workers.

@@ -1,0 +1,134 @@
+//! What values a configuration may have.
+
+use super::{PosEncodings, TrialConfig, Variant};
+
+/// A value out of its range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct ConfigError {
+    /// The canonical path of the value.
+    pub path: &'static str,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// The most that a size may be: beyond any model of this family, and small enough that products of three fit in 64 bits.
+const SIZE_LIMIT: usize = 1 << 20;
+
+/// Everything that is wrong with `config`.
+pub fn check(config: &TrialConfig) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    check_counts(config, &mut errors);
+    check_rates(config, &mut errors);
+    check_structure(config, &mut errors);
+    errors
+}
+
+fn check_counts(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
+    let counts = [
+        ("hidden_size", config.hidden_size, 1, SIZE_LIMIT),
+        ("num_heads", config.num_heads, 1, SIZE_LIMIT),
+        ("layers", config.layers, 1, 1000),
+        ("h_cycles", config.h_cycles, 1, 1000),
+        ("l_cycles", config.l_cycles, 1, 1000),
+        ("halt_max_steps", config.halt_max_steps, 1, 10_000),
+        ("inner_multiple", config.inner_multiple, 1, SIZE_LIMIT),
+        ("puzzle_emb_len", config.puzzle_emb_len, 0, 10_000),
+        ("puzzle_emb_ndim", config.puzzle_width(), 0, SIZE_LIMIT),
+        ("train.steps", config.train.steps, 1, 1_000_000_000),
+        ("train.batch_size", config.train.batch_size, 1, SIZE_LIMIT),
+        ("train.warmup_steps", config.train.warmup_steps, 0, 1_000_000_000),
+        ("evaluation.examples", config.evaluation.examples, 1, 1_000_000_000),
+        ("evaluation.batch_size", config.evaluation.batch_size, 1, SIZE_LIMIT),
+    ];
+    for (path, value, least, most) in counts {
+        if !(least..=most).contains(&value) {
+            errors.push(ConfigError { path, message: format!("is {value}; it must be from {least} to {most}") });
+        }
+    }
+}
+
+fn check_rates(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
+    let train = &config.train;
+    let rates = [
+        ("halt_exploration_prob", config.halt_exploration_prob, 0.0, 1.0),
+        ("expansion", config.expansion, 0.01, 100.0),
+        ("rope_theta", config.rope_theta, 1.0, 1e12),
+        ("rms_norm_eps", config.rms_norm_eps, 0.0, 1.0),
+        ("train.lr", train.lr, 0.0, 10.0),
+        ("train.weight_decay", train.weight_decay, 0.0, 1000.0),
+        ("train.beta1", train.beta1, 0.0, 0.999_999_9),
+        ("train.beta2", train.beta2, 0.0, 0.999_999_9),
+        ("train.puzzle_emb_lr", train.puzzle_emb_lr, 0.0, 10.0),
+        ("train.puzzle_emb_weight_decay", train.puzzle_emb_weight_decay, 0.0, 1000.0),
+        ("train.lr_min_ratio", train.lr_min_ratio, 0.0, 1.0),
+        ("train.ema_rate", train.ema_rate, 0.0, 0.999_999_9),
+    ];
+    for (path, value, least, most) in rates {
+        if !(least..=most).contains(&value) {
+            errors.push(ConfigError { path, message: format!("is {value}; it must be a number from {least} to {most}") });
+        }
+    }
+}
+
+fn check_structure(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
+    let (width, heads) = (config.hidden_size, config.num_heads);
+    if config.variant == Variant::Att && heads > 0 && width % heads != 0 {
+        errors.push(ConfigError {
+            path: "hidden_size",
+            message: format!("is {width}, which num_heads {heads} does not divide; {} would do", width.next_multiple_of(heads)),
+        });
+    } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && heads > 0 && (width / heads) % 2 != 0 {
+        errors.push(ConfigError {
+            path: "num_heads",
+            message: format!("gives heads {} wide; rotary positions need an even width", width / heads),
+        });
+    }
+    if config.variant == Variant::Mlp && config.pos_encodings == Some(PosEncodings::Rope) {
+        errors.push(ConfigError {
+            path: "pos_encodings",
+            message: "rope turns queries and keys, which variant mlp has none of; use none or learned".into(),
+        });
+    }
+    if config.puzzle_width() > config.prefix_len() * width {
+        errors.push(ConfigError {
+            path: "puzzle_emb_len",
+            message: format!(
+                "{} positions of width {width} cannot hold a puzzle vector of {}; use at least {}",
+                config.prefix_len(),
+                config.puzzle_width(),
+                config.puzzle_width().div_ceil(width.max(1))
+            ),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(config: &TrialConfig) -> Vec<&'static str> {
+        check(config).into_iter().map(|error| error.path).collect()
+    }
+
+    #[test]
+    fn the_published_configuration_is_right() {
+        assert_eq!(check(&TrialConfig::default()), vec![]);
+    }
+
+    #[test]
+    fn each_range_is_kept() {
+        let mut config = TrialConfig { hidden_size: 0, h_cycles: 0, ..TrialConfig::default() };
+        config.train.lr = f64::NAN;
+        config.train.ema_rate = 1.0;
+        config.train.weight_decay = -0.1;
+        assert_eq!(paths(&config), ["hidden_size", "h_cycles", "train.lr", "train.weight_decay", "train.ema_rate"]);
+    }
+
+    #[test]
+    fn heads_must_divide_the_width_where_there_are_heads() {
+        let att = TrialConfig { variant: Variant::Att, hidden_size: 100, num_heads: 8, ..TrialConfig::default() };
+        assert_eq!(check(&att)[0].to_string(), "hidden_size: is 100, which num_heads 8 does not divide; 104 would do");
+        assert_eq!(check(&TrialConfig { variant: Variant::Mlp, ..att }), vec![]);
+    }
+}

@@ -1,0 +1,71 @@
+//! Data sets between their typed form and their message.
+
+use crate::{
+    dataset::{DataFile, Dataset, Task, benchmark},
+    v1,
+};
+
+/// A message of a peer that makes no sense.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct Malformed {
+    /// The field, with dots.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+fn malformed(field: &'static str, problem: impl Into<String>) -> Malformed {
+    Malformed { field, problem: problem.into() }
+}
+
+impl From<&Dataset> for v1::Dataset {
+    fn from(dataset: &Dataset) -> Self {
+        let Dataset { benchmark, task, proxy, train, test } = dataset;
+        Self { benchmark: benchmark.clone(), task: task.name().into(), proxy: *proxy, train: Some(train.into()), test: Some(test.into()) }
+    }
+}
+
+impl From<&DataFile> for v1::DataFile {
+    fn from(file: &DataFile) -> Self {
+        let DataFile { origin, sha256, bytes, examples } = file.clone();
+        Self { origin, sha256, bytes, examples }
+    }
+}
+
+impl TryFrom<v1::Dataset> for Dataset {
+    type Error = Malformed;
+
+    fn try_from(message: v1::Dataset) -> Result<Self, Malformed> {
+        let v1::Dataset { benchmark: name, task, proxy, train, test } = message;
+        let known = benchmark(&name).ok_or_else(|| malformed("dataset.benchmark", format!("no benchmark is called `{name}`")))?;
+        let task = Task::from_name(&task).ok_or_else(|| malformed("dataset.task", format!("no task is called `{task}`")))?;
+        if task != known.task {
+            return Err(malformed("dataset.task", format!("benchmark {name} has task {}, not {}", known.task.name(), task.name())));
+        }
+        Ok(Self {
+            benchmark: name,
+            task,
+            proxy,
+            train: train.ok_or_else(|| malformed("dataset.train", "is missing"))?.try_into()?,
+            test: test.ok_or_else(|| malformed("dataset.test", "is missing"))?.try_into()?,
+        })
+    }
+}
+
+impl TryFrom<v1::DataFile> for DataFile {
+    type Error = Malformed;
+
+    fn try_from(message: v1::DataFile) -> Result<Self, Malformed> {
+        let v1::DataFile { origin, sha256, bytes, examples } = message;
+        if !is_sha256(&sha256) {
+            return Err(malformed("data_file.sha256", "must be 64 lower-case hex digits"));
+        }
+        Ok(Self { origin, sha256, bytes, examples })
+    }
+}
+
+/// Whether `text` has the form of a SHA-256 in lower-case hex; peers' hashes become file names, so nothing else may pass.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}

@@ -1,0 +1,3 @@
+//! tinysweep: a distributed experiment-sweep orchestrator for tiny recursive models.
+
+fn main() {}

@@ -1,0 +1,26 @@
+//! Puzzles: files, generators, symmetries, batches.
+
+use tinysweep_proto::dataset::Task;
+
+/// Puzzles of one task as tokens: 0 padding, 1 blank, digit d is d+1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Examples {
+    /// The kind of puzzle.
+    pub task: Task,
+    /// Questions, `[len, seq_len]` row by row.
+    pub inputs: Vec<u8>,
+    /// Answers, of the same shape.
+    pub labels: Vec<u8>,
+}
+
+impl Examples {
+    /// How many puzzles there are.
+    pub fn len(&self) -> usize {
+        self.inputs.len() / self.task.shape().seq_len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.inputs.is_empty()
+    }
+}

@@ -1,0 +1,29 @@
+//! How training talks to whoever runs it.
+
+/// What training says of itself every so often.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    /// Optimiser steps done.
+    pub step: usize,
+    /// Optimiser steps to do.
+    pub total_steps: usize,
+    /// Metrics since the last report, as `(name, value)` at `step`; names as `train/lm_loss`, `test/exact_accuracy`.
+    pub points: Vec<(String, f64)>,
+    /// By the speed so far, evaluation included; none before it is known.
+    pub seconds_left: Option<f64>,
+}
+
+/// What training does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Directive {
+    /// Go on.
+    Continue,
+    /// End now, without a result.
+    Stop,
+}
+
+/// Takes reports and answers each with a directive. Called on the training thread: it must not block for long.
+pub trait Reporter {
+    /// Takes one report.
+    fn report(&mut self, report: &Report) -> Directive;
+}
