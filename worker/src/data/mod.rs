@@ -1,5 +1,8 @@
 //! Puzzles: files, generators, symmetries, batches.
 
+pub mod augment;
+pub mod sampler;
+
 use tinysweep_proto::dataset::Task;
 
 /// Puzzles of one task as tokens: 0 padding, 1 blank, digit d is d+1.
@@ -19,8 +22,23 @@ impl Examples {
         self.inputs.len() / self.task.shape().seq_len
     }
 
+    /// The question of puzzle `index`, `[seq_len]`.
+    pub fn question(&self, index: usize) -> &[u8] {
+        row(&self.inputs, self.task, index)
+    }
+
+    /// The answer of puzzle `index`, `[seq_len]`.
+    pub fn answer(&self, index: usize) -> &[u8] {
+        row(&self.labels, self.task, index)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.inputs.is_empty()
     }
+}
+
+fn row(tokens: &[u8], task: Task, index: usize) -> &[u8] {
+    let seq_len = task.shape().seq_len;
+    &tokens[index * seq_len..][..seq_len]
 }
