@@ -1,6 +1,6 @@
 //! How a coordinator is addressed: `http://[TOKEN@]HOST[:PORT]`, one string that a user can paste.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use crate::DEFAULT_PORT;
 
@@ -24,6 +24,14 @@ pub struct AddressError {
 }
 
 impl Address {
+    /// `ip` as an address has it: an IPv6 one in brackets.
+    pub fn host_of(ip: IpAddr) -> String {
+        match ip {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        }
+    }
+
     /// The address without the token, as connections and log messages use it.
     pub fn url(&self) -> String {
         format!("http://{}:{}", self.host, self.port)

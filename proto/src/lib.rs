@@ -4,10 +4,11 @@
 //! * [`config`]: the typed configuration of a trial, its names, ranges and counts.
 //! * [`dataset`]: tasks, benchmarks and content-addressed data sets.
 //! * [`metric`]: the metrics that a trial reports.
-//! * [`address`]: how a coordinator is addressed, token included.
+//! * [`address`] and [`connect`]: how a coordinator is addressed, token included, and reached.
 
 pub mod address;
 pub mod config;
+pub mod connect;
 mod convert;
 pub mod dataset;
 pub mod metric;
