@@ -10,3 +10,13 @@
 
 pub mod data;
 pub mod report;
+pub mod carry;
+pub mod ema;
+pub mod kernels;
+pub mod loss;
+pub mod model;
+pub mod optim;
+pub mod parity;
+pub mod random;
+pub mod schedule;
+pub mod trainer;

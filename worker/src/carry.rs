@@ -1,0 +1,199 @@
+//! What training carries from one step to the next: per slot of the batch, an example and how far its answer has got.
+
+use candle_core::{DType, Device, Result, Tensor};
+use rand::{Rng, RngExt};
+use tinysweep_proto::config::TrialConfig;
+
+use crate::{
+    loss::Label,
+    model::{Latents, Model},
+};
+
+/// One example, as a slot takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The question, `seq_len` tokens.
+    pub tokens: Vec<u32>,
+    /// The answer, position by position.
+    pub labels: Vec<Label>,
+    /// The puzzle's row in the puzzle table.
+    pub identifier: u32,
+}
+
+/// The slots of a batch. A slot keeps its example for as many steps as the model wants to think about it.
+#[derive(Debug)]
+pub struct Carry {
+    /// What a fresh example starts from.
+    start: Latents,
+    latents: Latents,
+    steps: Vec<usize>,
+    halted: Vec<bool>,
+    tokens: Vec<u32>,
+    labels: Vec<Label>,
+    identifiers: Vec<u32>,
+}
+
+/// When a slot is done with its example.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Halting {
+    /// Steps after which it is done in any case.
+    pub max_steps: usize,
+    /// How often a step draws a random minimum of steps, so that the model also sees what more thinking would have given.
+    pub exploration: f64,
+}
+
+impl Halting {
+    /// What a configuration says.
+    pub fn of(config: &TrialConfig) -> Self {
+        Self { max_steps: config.halt_max_steps, exploration: config.halt_exploration_prob }
+    }
+
+    /// Whether a slot that has done `steps` steps halts, in training. Draws from `rng` as often in any case.
+    fn decide(self, steps: usize, wants_to_halt: bool, rng: &mut impl Rng) -> bool {
+        if self.max_steps == 1 {
+            return true;
+        }
+        let explores = rng.random::<f64>() < self.exploration;
+        let drawn = rng.random_range(2..=self.max_steps);
+        let least = if explores { drawn } else { 0 };
+        (wants_to_halt || steps >= self.max_steps) && steps >= least
+    }
+}
+
+impl Carry {
+    /// `batch` slots that all wait for an example.
+    ///
+    /// # Errors
+    /// When a tensor cannot be made.
+    pub fn new(model: &Model, batch: usize) -> Result<Self> {
+        let start = model.initial_latents(batch)?;
+        let seq_len = model.shape().seq_len;
+        Ok(Self {
+            latents: start.clone(),
+            start,
+            steps: vec![0; batch],
+            halted: vec![true; batch],
+            tokens: vec![0; batch * seq_len],
+            labels: vec![None; batch * seq_len],
+            identifiers: vec![0; batch],
+        })
+    }
+
+    /// Gives every slot that has halted the example that `next` has for it, to be started afresh. The others keep theirs.
+    ///
+    /// # Errors
+    /// When a tensor cannot be made.
+    pub fn refill(&mut self, mut next: impl FnMut(usize) -> Row) -> Result<()> {
+        let seq_len = self.tokens.len() / self.halted.len();
+        for slot in (0..self.halted.len()).filter(|&slot| self.halted[slot]) {
+            let row = next(slot);
+            self.tokens[slot * seq_len..][..seq_len].copy_from_slice(&row.tokens);
+            self.labels[slot * seq_len..][..seq_len].copy_from_slice(&row.labels);
+            self.identifiers[slot] = row.identifier;
+            self.steps[slot] = 0;
+        }
+        self.restart_latents()
+    }
+
+    fn restart_latents(&mut self) -> Result<()> {
+        if self.halted.iter().all(|&halted| halted) {
+            self.latents = self.start.clone();
+        } else if self.halted.contains(&true) {
+            let shape = self.start.z_h.dims3()?;
+            let mask: Vec<u8> = self.halted.iter().map(|&halted| halted.into()).collect();
+            let mask = Tensor::from_vec(mask, (shape.0, 1, 1), &Device::Cpu)?.to_dtype(DType::U8)?.broadcast_as(shape)?;
+            self.latents.z_h = mask.where_cond(&self.start.z_h, &self.latents.z_h)?;
+            self.latents.z_l = mask.where_cond(&self.start.z_l, &self.latents.z_l)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what a step has given, and decides which slots halt: `wants_to_halt` is the halting head's word for each.
+    pub fn advance(&mut self, latents: Latents, wants_to_halt: impl Iterator<Item = bool>, halting: Halting, rng: &mut impl Rng) {
+        self.latents = latents;
+        for (slot, wants_to_halt) in wants_to_halt.enumerate() {
+            self.steps[slot] += 1;
+            self.halted[slot] = halting.decide(self.steps[slot], wants_to_halt, rng);
+        }
+    }
+
+    /// What the next step starts from.
+    pub fn latents(&self) -> &Latents {
+        &self.latents
+    }
+
+    /// Steps that each slot has done on its example.
+    pub fn steps(&self) -> &[usize] {
+        &self.steps
+    }
+
+    /// Which slots are done with their example.
+    pub fn halted(&self) -> &[bool] {
+        &self.halted
+    }
+
+    /// The questions, `[batch, seq_len]`.
+    pub fn tokens(&self) -> &[u32] {
+        &self.tokens
+    }
+
+    /// The answers, `[batch, seq_len]`.
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// Each slot's row in the puzzle table.
+    pub fn identifiers(&self) -> &[u32] {
+        &self.identifiers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, generator};
+    use tinysweep_proto::dataset::DataShape;
+
+    #[test]
+    fn slots_halt_at_the_last_step_and_when_they_want_to() {
+        let mut rng = generator(0, Stream::Halting);
+        let halting = Halting { max_steps: 4, exploration: 0.0 };
+        assert!(!halting.decide(3, false, &mut rng));
+        assert!(halting.decide(1, true, &mut rng));
+        assert!(halting.decide(4, false, &mut rng));
+    }
+
+    #[test]
+    fn exploration_only_postpones() {
+        let mut rng = generator(0, Stream::Halting);
+        let halting = Halting { max_steps: 4, exploration: 1.0 };
+        assert!(!(0..200).any(|_| halting.decide(1, true, &mut rng)), "the least that is drawn is 2");
+        let at_two = (0..3000).filter(|_| halting.decide(2, true, &mut rng)).count();
+        assert!((900..1100).contains(&at_two), "one of three minimums lets a slot go at 2: {at_two}");
+        assert!((0..200).all(|_| halting.decide(4, false, &mut rng)), "the last step is the last");
+        assert!(!(0..200).any(|_| halting.decide(3, false, &mut rng)));
+    }
+
+    #[test]
+    fn only_halted_slots_take_a_row() {
+        let config = TrialConfig { hidden_size: 8, layers: 1, halt_max_steps: 3, puzzle_emb_len: 1, ..TrialConfig::default() };
+        let shape = DataShape { seq_len: 2, vocab_size: 4, puzzle_identifiers: 1 };
+        let mut rng = generator(0, Stream::Weights);
+        let model = Model::init(&config, shape, &mut rng).unwrap();
+        let mut carry = Carry::new(&model, 2).unwrap();
+        let row = |token| Row { tokens: vec![token; 2], labels: vec![Some(token); 2], identifier: 0 };
+        carry.refill(|slot| row(slot as u32)).unwrap();
+        assert_eq!(carry.tokens(), [0, 0, 1, 1]);
+
+        let ones = Tensor::ones((2, 3, 8), DType::F32, &Device::Cpu).unwrap();
+        let latents = Latents { z_h: ones.clone(), z_l: ones };
+        carry.advance(latents, [false, true].into_iter(), Halting { max_steps: 3, exploration: 0.0 }, &mut rng);
+        assert_eq!((carry.halted(), carry.steps()), (&[false, true][..], &[1, 1][..]));
+        carry.refill(|_| row(3)).unwrap();
+        assert_eq!(carry.tokens(), [0, 0, 3, 3]);
+        assert_eq!(carry.steps(), [1, 0]);
+        let rows: Vec<Vec<Vec<f32>>> = carry.latents().z_h.to_vec3().unwrap();
+        assert_eq!(rows[0][1], [1.0; 8]);
+        assert_eq!(rows[1], model.initial_latents(1).unwrap().z_h.to_vec3::<f32>().unwrap()[0]);
+    }
+}

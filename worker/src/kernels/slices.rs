@@ -1,0 +1,62 @@
+//! The numbers behind a tensor, as slices.
+
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var, bail};
+
+/// The values of a contiguous f32 tensor, from the storage and layout that a custom operation is given.
+///
+/// # Errors
+/// When they are not contiguous, or not f32.
+pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+    let Some((start, end)) = layout.contiguous_offsets() else { bail!("the operation needs a contiguous tensor") };
+    Ok(&storage.as_slice::<f32>()?[start..end])
+}
+
+/// Calls `read` with the values of `tensor`, in the order of its indices, without copying them where they lie in that order.
+///
+/// # Errors
+/// When they are not f32 on the CPU.
+pub fn read<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { bail!("the tensor is not on the CPU") };
+    Ok(read(slice(storage, layout)?))
+}
+
+/// Calls `write` with the values of `var` to change in place; every tensor that shares them sees the change.
+///
+/// # Errors
+/// When they are not contiguous f32 on the CPU.
+pub fn update(var: &Var, write: impl FnMut(&mut [f32])) -> Result<()> {
+    var.inplace_op1(&InPlace(RefCell::new(write)))
+}
+
+struct InPlace<F>(RefCell<F>);
+
+impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "update-in-place"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let Some((start, end)) = layout.contiguous_offsets() else { bail!("only a contiguous tensor can be updated in place") };
+        let CpuStorage::F32(values) = storage else { bail!("only f32 values can be updated in place") };
+        (self.0.borrow_mut())(&mut values[start..end]);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn views_see_updates() {
+        let var = Var::new(&[[1f32, 2.], [3., 4.]], &Device::Cpu).unwrap();
+        let view = var.as_detached_tensor().t().unwrap();
+        update(&var, |values| values[1] = 7.0).unwrap();
+        assert_eq!(read(&view, <[f32]>::to_vec).unwrap(), [1.0, 3.0, 7.0, 4.0]);
+    }
+}

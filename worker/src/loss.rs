@@ -1,0 +1,217 @@
+//! Losses and scores of one batch, with their gradients, computed on the numbers themselves.
+//!
+//! A graph over `[batch, seq_len, vocabulary]` in f64 would cost more than the whole loop here. [`surrogate`] hands the gradients to
+//! backpropagation.
+
+use candle_core::{Result, Tensor, bail};
+use tinysweep_proto::config::Loss;
+
+use crate::{kernels::slices, model::Output};
+
+/// What is added to a negative logit's denominator, as in the reference.
+const STABLEMAX_EPS: f64 = 1e-30;
+/// What the halting losses weigh against the loss over tokens.
+const Q_WEIGHT: f64 = 0.5;
+
+/// The answer that a position asks for; none where it is not asked.
+pub type Label = Option<u32>;
+
+/// How one example of a batch did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// Mean loss of the positions that are asked.
+    pub lm_loss: f64,
+    /// Binary cross entropy of the halting head against whether the answer is right.
+    pub q_halt_loss: f64,
+    /// Positions that are asked.
+    pub asked: usize,
+    /// Of those, the ones whose most likely token is the answer.
+    pub right: usize,
+    /// The halting head's logit; above 0 it wants to halt.
+    pub q_halt: f32,
+}
+
+impl Score {
+    /// Share of right positions.
+    pub fn token_accuracy(&self) -> f64 {
+        self.right as f64 / self.asked.max(1) as f64
+    }
+
+    /// Whether every position that is asked is right.
+    pub fn is_exact(&self) -> bool {
+        self.right == self.asked
+    }
+
+    /// Whether the halting head knows if the answer is right.
+    pub fn q_is_right(&self) -> bool {
+        (self.q_halt >= 0.0) == self.is_exact()
+    }
+
+    /// What training minimises.
+    pub fn loss(&self) -> f64 {
+        self.lm_loss + Q_WEIGHT * self.q_halt_loss
+    }
+}
+
+/// Scores of a batch, and the gradients of the sum of their losses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graded {
+    /// One per example.
+    pub scores: Vec<Score>,
+    /// By logit, `[batch, seq_len, vocabulary]`.
+    pub by_logits: Vec<f32>,
+    /// By the two outputs of the halting head, `[batch, 2]`; the second is never trained.
+    pub by_q: Vec<f32>,
+}
+
+/// Grades `output` against `labels` (`[batch, seq_len]` in row order).
+///
+/// # Errors
+/// When the output cannot be read, or a label is outside the vocabulary.
+pub fn grade(loss: Loss, output: &Output, labels: &[Label]) -> Result<Graded> {
+    let vocabulary = output.logits.dims3()?.2;
+    if let Some(label) = labels.iter().flatten().find(|label| **label as usize >= vocabulary) {
+        bail!("label {label} is outside the vocabulary of {vocabulary}");
+    }
+    slices::read(&output.logits, |logits| slices::read(&output.q, |q| grade_values(loss, logits, q, labels, vocabulary)))?
+}
+
+fn grade_values(loss: Loss, logits: &[f32], q: &[f32], labels: &[Label], vocabulary: usize) -> Graded {
+    let batch = q.len() / 2;
+    let mut graded = Graded { scores: Vec::with_capacity(batch), by_logits: vec![0.0; logits.len()], by_q: vec![0.0; q.len()] };
+    let seq_len = labels.len() / batch;
+    let rows = logits.chunks_exact(seq_len * vocabulary).zip(graded.by_logits.chunks_exact_mut(seq_len * vocabulary));
+    for (((logits, by_logits), labels), (q, by_q)) in
+        rows.zip(labels.chunks_exact(seq_len)).zip(q.chunks_exact(2).zip(graded.by_q.chunks_exact_mut(2)))
+    {
+        let mut score = grade_tokens(loss, logits, labels, vocabulary, by_logits);
+        score.q_halt = q[0];
+        let target = f32::from(score.is_exact());
+        score.q_halt_loss = f64::from(binary_cross_entropy(q[0], target));
+        by_q[0] = Q_WEIGHT as f32 * (sigmoid(q[0]) - target);
+        graded.scores.push(score);
+    }
+    graded
+}
+
+/// Grades the tokens of one example; `by_logits` must come in as zeros.
+fn grade_tokens(loss: Loss, logits: &[f32], labels: &[Label], vocabulary: usize, by_logits: &mut [f32]) -> Score {
+    let asked = labels.iter().flatten().count();
+    let share = 1.0 / asked.max(1) as f64;
+    let mut score = Score { lm_loss: 0.0, q_halt_loss: 0.0, asked, right: 0, q_halt: 0.0 };
+    for ((logits, by_logits), label) in logits.chunks_exact(vocabulary).zip(by_logits.chunks_exact_mut(vocabulary)).zip(labels) {
+        let Some(label) = *label else { continue };
+        let label = label as usize;
+        score.right += usize::from(most_likely(logits) == label);
+        score.lm_loss += share
+            * match loss {
+                Loss::Stablemax => stablemax(logits, label, share, by_logits),
+                Loss::Softmax => softmax(logits, label, share, by_logits),
+            };
+    }
+    score
+}
+
+/// The first of the largest logits.
+fn most_likely(logits: &[f32]) -> usize {
+    (1..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
+}
+
+/// `−log(s(x_label) / Σ s(x))` with `s(x) = x+1` for `x ≥ 0`, else `1/(1−x)`, in f64 (arXiv 2501.04697). Writes its gradient, times `weight`.
+fn stablemax(logits: &[f32], label: usize, weight: f64, gradient: &mut [f32]) -> f64 {
+    let value = |x: f64| if x < 0.0 { 1.0 / (1.0 - x + STABLEMAX_EPS) } else { x + 1.0 };
+    let slope = |x: f64| if x < 0.0 { value(x) * value(x) } else { 1.0 };
+    let sum: f64 = logits.iter().map(|&x| value(f64::from(x))).sum();
+    for (gradient, &x) in gradient.iter_mut().zip(logits) {
+        *gradient = (weight * slope(f64::from(x)) / sum) as f32;
+    }
+    let x = f64::from(logits[label]);
+    gradient[label] = (weight * (slope(x) / sum - slope(x) / value(x))) as f32;
+    -(value(x) / sum).ln()
+}
+
+/// The usual cross entropy, of f32 logits. Writes its gradient, times `weight`.
+fn softmax(logits: &[f32], label: usize, weight: f64, gradient: &mut [f32]) -> f64 {
+    let largest = f64::from(logits[most_likely(logits)]);
+    let sum: f64 = logits.iter().map(|&x| (f64::from(x) - largest).exp()).sum();
+    for (index, (gradient, &x)) in gradient.iter_mut().zip(logits).enumerate() {
+        let probability = (f64::from(x) - largest).exp() / sum;
+        *gradient = (weight * (probability - f64::from(u8::from(index == label)))) as f32;
+    }
+    sum.ln() + largest - f64::from(logits[label])
+}
+
+/// Binary cross entropy of the logit `x` against `target`, without overflow for any `x`.
+fn binary_cross_entropy(x: f32, target: f32) -> f32 {
+    x.max(0.0) - x * target + (-x.abs()).exp().ln_1p()
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// A scalar whose gradient is that of the sum of losses times `scale`. Its value means nothing.
+///
+/// # Errors
+/// When shapes do not fit.
+pub fn surrogate(output: &Output, graded: &Graded, scale: f64) -> Result<Tensor> {
+    let weighted = |tensor: &Tensor, gradient: &[f32]| {
+        let gradient: Vec<f32> = gradient.iter().map(|&value| value * scale as f32).collect();
+        (tensor * Tensor::from_vec(gradient, tensor.shape(), tensor.device())?)?.sum_all()
+    };
+    weighted(&output.logits, &graded.by_logits)? + weighted(&output.q, &graded.by_q)?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_gradient(loss: Loss) {
+        let logits = [1.0, -1.5, 0.25, 2.0, -0.5, 0.75, 0.5, -3.0, 1.25];
+        let labels = [Some(2), None, Some(1)];
+        let q = [0.3, 0.0];
+        let graded = grade_values(loss, &logits, &q, &labels, 3);
+        let total = |logits: &[f32], q: &[f32]| grade_values(loss, logits, q, &labels, 3).scores[0].loss();
+        for index in 0..logits.len() {
+            let step = 1.0 / 1024.0;
+            let moved = |by: f32| {
+                let mut logits = logits;
+                logits[index] += by;
+                total(&logits, &q)
+            };
+            let slope = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
+            assert!((slope - f64::from(graded.by_logits[index])).abs() < 1e-5, "logit {index}: {slope}");
+        }
+        let slope = (total(&logits, &[0.3 + 0.01, 0.0]) - total(&logits, &[0.3 - 0.01, 0.0])) / 0.02;
+        assert!((slope - f64::from(graded.by_q[0])).abs() < 1e-4);
+        assert_eq!(graded.by_q[1], 0.0);
+    }
+
+    #[test]
+    fn gradients_agree_with_differences() {
+        check_gradient(Loss::Stablemax);
+        check_gradient(Loss::Softmax);
+    }
+
+    #[test]
+    fn stablemax_golden() {
+        for (label, probability) in [(0, 0.571_428_571), (1, 0.142_857_143), (2, 0.285_714_286)] {
+            let loss = stablemax(&[1.0, -1.0, 0.0], label, 1.0, &mut [0.0; 3]);
+            assert!(((-loss).exp() - probability).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn a_fresh_halting_head_pays_little() {
+        assert!((binary_cross_entropy(-5.0, 0.0) - 0.006_715).abs() < 1e-6);
+        assert!(binary_cross_entropy(1e4, 0.0).is_finite());
+    }
+
+    #[test]
+    fn an_example_that_asks_nothing_counts_as_right() {
+        let graded = grade_values(Loss::Stablemax, &[1.0, 2.0], &[-5.0, 0.0], &[None], 2);
+        let score = graded.scores[0];
+        assert!(score.is_exact() && score.lm_loss == 0.0 && !score.q_is_right());
+        assert_eq!(graded.by_logits, [0.0, 0.0]);
+    }
+}

@@ -1,0 +1,69 @@
+//! The one network: a stack of post-norm blocks.
+
+use candle_core::{D, Result, Tensor};
+use tinysweep_proto::config::{TrialConfig, Variant};
+
+use super::{attention::Attention, swiglu::SwiGlu};
+
+/// A stack of blocks on one set of weights.
+#[derive(Debug)]
+pub struct Network {
+    blocks: Vec<Block>,
+}
+
+impl Network {
+    /// Takes its weights from `weight`, by name.
+    pub fn new(config: &TrialConfig, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
+        let block = |layer| Block::new(config, positions, &format!("L_level.layers.{layer}"), &weight);
+        Ok(Self { blocks: (0..config.layers).map(block).collect::<Result<_>>()? })
+    }
+
+    /// `[batch, positions, width]` to the same.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x))
+    }
+}
+
+/// Mixes positions, then features; each a residual with the norm after it.
+#[derive(Debug)]
+struct Block {
+    mixer: Mixer,
+    features: SwiGlu,
+    eps: f64,
+}
+
+/// What mixes positions.
+#[derive(Debug)]
+enum Mixer {
+    Attention(Attention),
+    /// A SwiGLU over the sequence axis.
+    Sequence(SwiGlu),
+}
+
+impl Block {
+    fn new(config: &TrialConfig, positions: usize, prefix: &str, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
+        let mixer = match config.variant {
+            Variant::Att => Mixer::Attention(Attention::new(config, positions, prefix, weight)?),
+            Variant::Mlp => Mixer::Sequence(SwiGlu::new(&format!("{prefix}.mlp_t"), weight)?),
+        };
+        Ok(Self { mixer, features: SwiGlu::new(&format!("{prefix}.mlp"), weight)?, eps: config.rms_norm_eps })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = match &self.mixer {
+            Mixer::Attention(attention) => residual_norm(x, &attention.forward(x)?, self.eps)?,
+            Mixer::Sequence(mixer) => {
+                // The norm is over positions here, not over features: the reference normalises what it has transposed.
+                let x = x.transpose(1, 2)?.contiguous()?;
+                residual_norm(&x, &mixer.forward(&x)?, self.eps)?.transpose(1, 2)?.contiguous()?
+            }
+        };
+        residual_norm(&x, &self.features.forward(&x)?, self.eps)
+    }
+}
+
+/// `h / √(mean(h²) + eps)` over the last axis, where `h = x + update`.
+fn residual_norm(x: &Tensor, update: &Tensor, eps: f64) -> Result<Tensor> {
+    let sum = (x + update)?;
+    sum.broadcast_div(&(sum.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?)
+}

@@ -1,0 +1,231 @@
+//! The weights of a model: what there is, in which order, and how it starts.
+
+use std::collections::HashMap;
+
+use candle_core::{Device, Result, Tensor, Var, bail};
+use rand::Rng;
+use tinysweep_proto::{
+    config::{PosEncodings, TrialConfig, Variant, inner_size},
+    dataset::DataShape,
+};
+
+use super::init::truncated_normal;
+
+/// What happens to a tensor in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Trained by the main optimiser, and averaged.
+    Trained,
+    /// Never changed.
+    Fixed,
+    /// The puzzle table: trained by an optimiser of its own, not averaged.
+    PuzzleTable,
+}
+
+/// How a tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Start {
+    /// Truncated normal of this standard deviation.
+    Normal(f64),
+    Constant(f32),
+}
+
+/// One tensor that a model needs.
+struct Slot {
+    name: String,
+    shape: Vec<usize>,
+    role: Role,
+    start: Start,
+}
+
+/// One named tensor of a model.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name in the reference's checkpoints.
+    pub name: String,
+    /// What happens to it in training.
+    pub role: Role,
+    /// Its values.
+    pub var: Var,
+}
+
+/// Every tensor of one model, in a fixed order.
+#[derive(Clone, Debug)]
+pub struct Parameters {
+    entries: Vec<Entry>,
+}
+
+/// The initial bias of the halting head: a fresh model never wants to halt.
+const Q_BIAS: f32 = -5.0;
+
+impl Parameters {
+    /// Draws initial weights. They follow from the generator's state alone.
+    ///
+    /// # Errors
+    /// When a tensor cannot be made.
+    pub fn init(config: &TrialConfig, shape: &DataShape, rng: &mut impl Rng) -> Result<Self> {
+        let entries = layout(config, shape).into_iter().map(|slot| {
+            let count = slot.shape.iter().product();
+            let values = match slot.start {
+                Start::Normal(std) => truncated_normal(count, std, rng),
+                Start::Constant(value) => vec![value; count],
+            };
+            Ok(Entry { var: Var::from_vec(values, slot.shape, &Device::Cpu)?, name: slot.name, role: slot.role })
+        });
+        Ok(Self { entries: entries.collect::<Result<_>>()? })
+    }
+
+    /// Takes stored tensors, by name.
+    ///
+    /// # Errors
+    /// When one is missing, is of another shape than the configuration says, or is not known.
+    pub fn from_tensors(config: &TrialConfig, shape: &DataShape, mut tensors: HashMap<String, Tensor>) -> Result<Self> {
+        let mut entries = Vec::new();
+        for slot in layout(config, shape) {
+            let Some(tensor) = tensors.remove(&slot.name) else { bail!("tensor `{}` is missing", slot.name) };
+            if tensor.dims() != slot.shape {
+                bail!("tensor `{}` has shape {:?}; the configuration asks for {:?}", slot.name, tensor.dims(), slot.shape);
+            }
+            let var = Var::from_tensor(&tensor.to_dtype(candle_core::DType::F32)?)?;
+            entries.push(Entry { name: slot.name, role: slot.role, var });
+        }
+        if let Some(name) = tensors.keys().min() {
+            bail!("tensor `{name}` is none of this model's");
+        }
+        Ok(Self { entries })
+    }
+
+    /// Every tensor, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The tensors that the main optimiser trains, in order.
+    pub fn trained(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.role == Role::Trained)
+    }
+
+    /// How many numbers the main optimiser trains.
+    pub fn trained_count(&self) -> usize {
+        self.trained().map(|entry| entry.var.elem_count()).sum()
+    }
+
+    /// The puzzle table `[puzzle_identifiers, puzzle_width]`, where there is one.
+    pub fn puzzle_table(&self) -> Option<&Var> {
+        self.entries.iter().find(|entry| entry.role == Role::PuzzleTable).map(|entry| &entry.var)
+    }
+
+    /// The tensor of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn get(&self, name: &str) -> Result<&Var> {
+        match self.entries.iter().find(|entry| entry.name == name) {
+            Some(entry) => Ok(&entry.var),
+            None => bail!("the model has no tensor `{name}`"),
+        }
+    }
+
+    /// The same tensors with values of their own.
+    ///
+    /// # Errors
+    /// When one cannot be copied.
+    pub fn deep_copy(&self) -> Result<Self> {
+        let copy = |entry: &Entry| Ok(Entry { var: Var::from_tensor(&entry.var.as_detached_tensor().copy()?)?, ..entry.clone() });
+        Ok(Self { entries: self.entries.iter().map(copy).collect::<Result<_>>()? })
+    }
+}
+
+/// What a model of `config` is made of. Names are the reference's; a matrix of a linear map is `[out, in]`.
+fn layout(config: &TrialConfig, shape: &DataShape) -> Vec<Slot> {
+    let width = config.hidden_size;
+    let positions = config.prefix_len() + shape.seq_len;
+    let embedding_std = 1.0 / (width as f64).sqrt();
+    let slot = |name: &str, shape: &[usize], role, start| Slot { name: name.to_owned(), shape: shape.to_vec(), role, start };
+    let mut slots = vec![
+        slot("H_init", &[width], Role::Fixed, Start::Normal(1.0)),
+        slot("L_init", &[width], Role::Fixed, Start::Normal(1.0)),
+        slot("embed_tokens.embedding_weight", &[shape.vocab_size, width], Role::Trained, Start::Normal(embedding_std)),
+    ];
+    if config.positions() == PosEncodings::Learned {
+        slots.push(slot("embed_pos.embedding_weight", &[positions, width], Role::Trained, Start::Normal(embedding_std)));
+    }
+    if config.puzzle_width() > 0 {
+        let table = [shape.puzzle_identifiers, config.puzzle_width()];
+        slots.push(slot("puzzle_emb.weights", &table, Role::PuzzleTable, Start::Constant(0.0)));
+    }
+    slots.push(linear("lm_head", shape.vocab_size, width));
+    slots.push(slot("q_head.weight", &[2, width], Role::Trained, Start::Constant(0.0)));
+    slots.push(slot("q_head.bias", &[2], Role::Trained, Start::Constant(Q_BIAS)));
+    for layer in 0..config.layers {
+        let prefix = format!("L_level.layers.{layer}");
+        match config.variant {
+            Variant::Mlp => slots.extend(swiglu(&format!("{prefix}.mlp_t"), config, positions)),
+            Variant::Att => {
+                let attention = width / config.num_heads * config.num_heads;
+                slots.push(linear(&format!("{prefix}.self_attn.qkv_proj"), 3 * attention, width));
+                slots.push(linear(&format!("{prefix}.self_attn.o_proj"), width, attention));
+            }
+        }
+        slots.extend(swiglu(&format!("{prefix}.mlp"), config, width));
+    }
+    slots
+}
+
+fn swiglu(name: &str, config: &TrialConfig, outer: usize) -> [Slot; 2] {
+    let inner = inner_size(config, outer);
+    [linear(&format!("{name}.gate_up_proj"), 2 * inner, outer), linear(&format!("{name}.down_proj"), outer, inner)]
+}
+
+fn linear(name: &str, outputs: usize, inputs: usize) -> Slot {
+    Slot {
+        name: format!("{name}.weight"),
+        shape: vec![outputs, inputs],
+        role: Role::Trained,
+        start: Start::Normal(1.0 / (inputs as f64).sqrt()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, generator};
+    use tinysweep_proto::config::size;
+
+    fn shape() -> DataShape {
+        DataShape { seq_len: 16, vocab_size: 6, puzzle_identifiers: 3 }
+    }
+
+    #[test]
+    fn counts_agree_with_the_size_that_the_coordinator_computes() {
+        for variant in [Variant::Mlp, Variant::Att] {
+            for positions in [None, Some(PosEncodings::Learned)] {
+                let config = TrialConfig { variant, pos_encodings: positions, hidden_size: 64, ..TrialConfig::default() };
+                let parameters = Parameters::init(&config, &shape(), &mut generator(0, Stream::Weights)).unwrap();
+                assert_eq!(parameters.trained_count() as u64, size(&config, &shape()).parameters);
+            }
+        }
+    }
+
+    #[test]
+    fn stored_tensors_are_checked() {
+        let config = TrialConfig { hidden_size: 32, ..TrialConfig::default() };
+        let parameters = Parameters::init(&config, &shape(), &mut generator(0, Stream::Weights)).unwrap();
+        let stored: HashMap<_, _> =
+            parameters.entries().iter().map(|entry| (entry.name.clone(), entry.var.as_tensor().clone())).collect();
+        let read = |tensors| Parameters::from_tensors(&config, &shape(), tensors);
+        assert_eq!(read(stored.clone()).unwrap().trained_count(), parameters.trained_count());
+
+        let mut short = stored.clone();
+        short.remove("lm_head.weight");
+        assert!(read(short).unwrap_err().to_string().contains("`lm_head.weight` is missing"));
+
+        let mut wide = stored.clone();
+        wide.insert("q_head.bias".into(), Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap());
+        assert!(read(wide).unwrap_err().to_string().contains("`q_head.bias` has shape [3]"));
+
+        let mut more = stored;
+        more.insert("z".into(), Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap());
+        assert!(read(more).unwrap_err().to_string().contains("`z` is none of this model's"));
+    }
+}

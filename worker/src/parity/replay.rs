@@ -1,0 +1,278 @@
+//! The replay itself.
+
+use std::{collections::HashMap, path::Path};
+
+use candle_core::Tensor;
+
+use super::{
+    Check, Measure, ParityReport,
+    recording::{Logged, ParityError, Recording},
+};
+use crate::{
+    carry::{Carry, Row},
+    kernels::slices,
+    loss::{Score, grade},
+    model::{Gradient, Model, Parameters},
+    random::{Stream, generator},
+    trainer::{Ended, Step, Trainer},
+};
+
+/// Bound of forward values and losses in the first step, relative.
+const FIRST_STEP: f64 = 1e-5;
+/// Bound of forward values and losses in later steps, relative.
+const LATER_STEPS: f64 = 1e-4;
+/// Bound of gradients, relative.
+const GRADIENT: f64 = 1e-4;
+/// Bound of weights at the end, absolute.
+const WEIGHT: f64 = 1e-4;
+/// Bound of learning rates, relative: both sides compute them in f64.
+const LEARNING_RATE: f64 = 1e-12;
+
+/// Replays the recording in `folder`: training step by step, then evaluation from a fresh carry.
+///
+/// # Errors
+/// When the recording cannot be read or is of something that cannot be replayed. A replay that strays is no error: see [`Check::is_ok`].
+pub fn replay(folder: &Path) -> Result<ParityReport, ParityError> {
+    let recording = Recording::open(folder)?;
+    let parameters = Parameters::from_tensors(&recording.config, &recording.shape, recording.tensors("init.safetensors")?)?;
+    let model = Model::new(&recording.config, recording.shape, parameters)?;
+    let batches = recording.batches()?;
+    let steps = recording.trace.trace.len();
+    let mut replay = Replay {
+        report: ParityReport { model: recording.trace.model.clone(), steps, checks: Vec::new() },
+        recorded: recording.tensors("steps_1_2.safetensors")?,
+        trainer: Trainer::new(model, generator(0, Stream::Halting))?,
+        recording,
+    };
+    replay.parameter_count();
+    for (index, batch) in batches.iter().enumerate() {
+        replay.train(index + 1, batch)?;
+    }
+    replay.final_weights()?;
+    if let Some(last) = batches.last() {
+        replay.evaluate(last)?;
+    }
+    Ok(replay.report)
+}
+
+struct Replay {
+    recording: Recording,
+    trainer: Trainer,
+    /// Values of the first steps.
+    recorded: HashMap<String, Tensor>,
+    report: ParityReport,
+}
+
+/// The bound of forward values of a step.
+fn forward_bound(step: usize) -> f64 {
+    if step == 1 { FIRST_STEP } else { LATER_STEPS }
+}
+
+impl Replay {
+    fn parameter_count(&mut self) {
+        let ours = self.trainer.model().parameters().trained_count();
+        self.number("trainable parameters", "", Measure::Absolute, ours as f64, self.recording.trace.trainable_parameters as f64, 0.0);
+    }
+
+    fn train(&mut self, number: usize, batch: &[Row]) -> Result<(), ParityError> {
+        let step = self.trainer.compute(|slot| batch[slot].clone())?;
+        self.rates(number);
+        self.slots(number);
+        let row = self.recording.trace.trace[number - 1].logged;
+        let ended = Ended::of(&step.graded.scores, self.trainer.carry());
+        self.logged("", &format!("step {number}"), &step.graded.scores, ended, &row, forward_bound(number));
+        self.forward_values(number, &step)?;
+        self.gradients(number, &step)?;
+        Ok(self.trainer.apply(&step)?)
+    }
+
+    fn rates(&mut self, step: usize) {
+        let place = format!("step {step}");
+        let row = &self.recording.trace.trace[step - 1];
+        let (lr, puzzle_lr) = (row.lr, row.puzzle_emb_lr);
+        self.number("learning rate", &place, Measure::Relative, self.trainer.lr(), lr, LEARNING_RATE);
+        if let Some(puzzle_lr) = puzzle_lr {
+            self.number("puzzle learning rate", &place, Measure::Relative, self.trainer.puzzle_lr(), puzzle_lr, LEARNING_RATE);
+        }
+    }
+
+    /// Which slots halted, and how many steps each has done.
+    fn slots(&mut self, step: usize) {
+        let row = &self.recording.trace.trace[step - 1];
+        let carry = self.trainer.carry();
+        let differing = [("halted", differences(carry.halted(), &row.halted)), ("carry_steps", differences(carry.steps(), &row.carry_steps))];
+        for (quantity, count) in differing {
+            self.number(quantity, &format!("step {step}"), Measure::Count, count as f64, 0.0, 0.0);
+        }
+    }
+
+    /// Losses and scores against a logged row; names get `prefix`.
+    fn logged(&mut self, prefix: &str, place: &str, scores: &[Score], ended: Ended, row: &Logged, bound: f64) {
+        let sum = |value: fn(&Score) -> f64| scores.iter().map(value).sum::<f64>();
+        let losses = [
+            ("loss_sum", sum(Score::loss), row.loss_sum),
+            ("lm_loss", sum(|score| score.lm_loss), row.lm_loss),
+            ("q_halt_loss", sum(|score| score.q_halt_loss), row.q_halt_loss),
+            // A sum of f32 shares in the recording, and of f64 ones here.
+            ("accuracy", ended.token_accuracy, row.accuracy),
+        ];
+        for (name, ours, theirs) in losses {
+            self.number(&format!("{prefix}{name}"), place, Measure::Relative, ours, theirs, bound);
+        }
+        let counts = [
+            ("count", ended.count, row.count),
+            ("exact_accuracy", ended.exact, row.exact_accuracy),
+            ("q_halt_accuracy", ended.q_halt_right, row.q_halt_accuracy),
+            ("steps", ended.steps, row.steps),
+        ];
+        for (name, ours, theirs) in counts {
+            self.number(&format!("{prefix}{name}"), place, Measure::Absolute, ours as f64, theirs, 0.0);
+        }
+    }
+
+    /// What the model gave, where it was recorded.
+    fn forward_values(&mut self, step: usize, computed: &Step) -> Result<(), ParityError> {
+        let output = &computed.output;
+        let values = [
+            ("logits", output.logits.clone()),
+            ("q_halt_logits", output.q.narrow(1, 0, 1)?.squeeze(1)?),
+            ("q_continue_logits", output.q.narrow(1, 1, 1)?.squeeze(1)?),
+            ("z_H", output.latents.z_h.clone()),
+            ("z_L", output.latents.z_l.clone()),
+        ];
+        for (name, ours) in values {
+            if let Some(theirs) = self.recorded.get(&format!("{name}.{step}")).cloned() {
+                self.tensor(name, &format!("step {step}"), Measure::Relative, &ours, &theirs, forward_bound(step))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every gradient that was recorded.
+    fn gradients(&mut self, step: usize, computed: &Step) -> Result<(), ParityError> {
+        let place = format!("step {step}");
+        let gradients: Vec<_> = self.trainer.model().parameters().trained().map(|entry| entry.clone()).collect();
+        for entry in gradients {
+            let Some(theirs) = self.recorded.get(&format!("grad.{step}.{}", entry.name)).cloned() else { continue };
+            let zeros = entry.var.zeros_like()?;
+            let ours = computed.gradient(&entry.var).unwrap_or(&zeros);
+            self.tensor(&format!("gradient of {}", entry.name), &place, Measure::Relative, ours, &theirs, GRADIENT)?;
+        }
+        if let (Some(ours), Some(theirs)) = (computed.puzzle_gradient(), self.recorded.get(&format!("grad.{step}.puzzle_emb.rows")).cloned()) {
+            self.tensor("gradient of puzzle_emb.rows", &place, Measure::Relative, ours, &theirs, GRADIENT)?;
+        }
+        Ok(())
+    }
+
+    /// Weights, buffers and puzzle table after the last step, and the moving average.
+    fn final_weights(&mut self) -> Result<(), ParityError> {
+        let averaged = self.trainer.averaged_model()?;
+        for (file, quantity, parameters) in [
+            ("final.safetensors", "final weights", self.trainer.model().parameters().clone()),
+            ("final_ema.safetensors", "final moving average", averaged.parameters().clone()),
+        ] {
+            let mut recorded: Vec<_> = self.recording.tensors(file)?.into_iter().collect();
+            recorded.sort_by(|a, b| a.0.cmp(&b.0));
+            for (name, theirs) in recorded {
+                let ours = parameters.get(&name)?.as_detached_tensor();
+                self.tensor(quantity, &name, Measure::Absolute, &ours, &theirs, WEIGHT)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Evaluates `batch` from a fresh carry, with averaged weights.
+    fn evaluate(&mut self, batch: &[Row]) -> Result<(), ParityError> {
+        let model = self.trainer.averaged_model()?;
+        let recorded = self.recording.tensors("eval.safetensors")?;
+        let mut carry = Carry::new(&model, batch.len())?;
+        carry.refill(|slot| batch[slot].clone())?;
+        let input = model.input(carry.tokens(), carry.identifiers())?;
+        let mut latents = carry.latents().clone();
+        let rows = self.recording.trace.eval_steps.clone();
+        for (index, row) in rows.iter().enumerate() {
+            let output = model.forward(&input, &latents, Gradient::None)?;
+            let scores = grade(self.recording.config.loss, &output, carry.labels())?.scores;
+            let is_last = index + 1 == rows.len();
+            let ended = if is_last { all_ended(&scores, rows.len()) } else { Ended::default() };
+            self.logged("evaluation ", &format!("supervision step {}", index + 1), &scores, ended, row, LATER_STEPS);
+            if is_last {
+                let q_halt = output.q.narrow(1, 0, 1)?.squeeze(1)?;
+                for (name, ours) in [("logits", &output.logits), ("q_halt_logits", &q_halt)] {
+                    let Some(theirs) = recorded.get(name) else { continue };
+                    self.tensor(&format!("evaluation {name}"), "", Measure::Relative, ours, theirs, LATER_STEPS)?;
+                }
+            }
+            latents = output.latents;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, quantity: &str, place: &str, measure: Measure, ours: f64, theirs: f64, tolerance: f64) {
+        self.compare(quantity, place, measure, [(ours, theirs)].into_iter(), tolerance);
+    }
+
+    fn tensor(&mut self, quantity: &str, place: &str, measure: Measure, ours: &Tensor, theirs: &Tensor, tolerance: f64) -> Result<(), ParityError> {
+        if ours.dims() != theirs.dims() {
+            let message = format!("{quantity}: the recording has shape {:?}, the replay {:?}", theirs.dims(), ours.dims());
+            return Err(candle_core::Error::msg(message).into());
+        }
+        slices::read(ours, |ours| {
+            slices::read(theirs, |theirs| {
+                let pairs = ours.iter().zip(theirs).map(|(&ours, &theirs)| (f64::from(ours), f64::from(theirs)));
+                self.compare(quantity, place, measure, pairs, tolerance);
+            })
+        })??;
+        Ok(())
+    }
+
+    fn compare(&mut self, quantity: &str, place: &str, measure: Measure, pairs: impl Iterator<Item = (f64, f64)>, tolerance: f64) {
+        let error = error(measure, pairs);
+        self.report.add(Check { quantity: quantity.to_owned(), place: place.to_owned(), measure, error, tolerance });
+    }
+}
+
+/// The error of `pairs` of ours and theirs; not a number where a value is none.
+fn error(measure: Measure, pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut difference, mut magnitude) = (0.0, 0.0f64);
+    for (ours, theirs) in pairs {
+        let off = (ours - theirs).abs();
+        if off.is_nan() || off > difference {
+            difference = off;
+        }
+        if off.is_nan() {
+            return off;
+        }
+        magnitude = magnitude.max(theirs.abs());
+    }
+    // Against a recording of nothing but zeros the difference stands for itself.
+    if measure == Measure::Relative && magnitude > 0.0 { difference / magnitude } else { difference }
+}
+
+fn differences<T: PartialEq>(ours: &[T], theirs: &[T]) -> usize {
+    ours.len().abs_diff(theirs.len()) + ours.iter().zip(theirs).filter(|(ours, theirs)| ours != theirs).count()
+}
+
+/// Sums over every example that asks for something: in evaluation all end at the last step.
+fn all_ended(scores: &[Score], steps: usize) -> Ended {
+    let mut sums = Ended::default();
+    for score in scores.iter().filter(|score| score.asked > 0) {
+        sums.add(&Ended::one(score, steps));
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_by_measure() {
+        let pairs = || [(1.0, 1.5), (4.0, 5.0)].into_iter();
+        assert_eq!(error(Measure::Absolute, pairs()), 1.0);
+        assert_eq!(error(Measure::Relative, pairs()), 0.2);
+        assert_eq!(error(Measure::Relative, [(0.25, 0.0)].into_iter()), 0.25);
+        assert!(error(Measure::Absolute, [(f64::NAN, 0.0), (1.0, 0.0)].into_iter()).is_nan());
+        assert_eq!(differences(&[1, 2], &[1, 3, 4]), 2);
+    }
+}

@@ -1,0 +1,188 @@
+//! One optimiser step, which is one supervision step of the whole batch.
+
+use candle_core::{Result, Tensor, Var, backprop::GradStore};
+use rand_chacha::ChaCha8Rng;
+use tinysweep_proto::config::TrialConfig;
+
+use crate::{
+    carry::{Carry, Halting, Row},
+    ema::Ema,
+    loss::{Graded, Score, grade, surrogate},
+    model::{Gradient, Model, Output},
+    optim::{AdamAtan2, sign_sgd},
+    schedule::Schedule,
+};
+
+/// A model in training, with everything that changes from step to step.
+#[derive(Debug)]
+pub struct Trainer {
+    model: Model,
+    optimizer: AdamAtan2,
+    ema: Ema,
+    carry: Carry,
+    /// Steps that were computed.
+    step: usize,
+    halting_rng: ChaCha8Rng,
+}
+
+/// A step that was computed, but not yet applied to the weights.
+#[derive(Debug)]
+pub struct Step {
+    /// What the model gave.
+    pub output: Output,
+    /// How well that was.
+    pub graded: Graded,
+    gradients: GradStore,
+    /// The rows of the puzzle table that the step has read.
+    puzzle_rows: Option<Var>,
+}
+
+/// Sums over the examples that ended with a step (and ask for something), as the reference logs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ended {
+    /// How many there are.
+    pub count: usize,
+    /// Sum of their token accuracies.
+    pub token_accuracy: f64,
+    /// How many are right in every position.
+    pub exact: usize,
+    /// How many the halting head has judged rightly.
+    pub q_halt_right: usize,
+    /// Sum of the supervision steps that they had.
+    pub steps: usize,
+}
+
+impl Step {
+    /// The gradient of the mean loss over the batch by a weight.
+    pub fn gradient(&self, weight: &Var) -> Option<&Tensor> {
+        self.gradients.get(weight)
+    }
+
+    /// The gradient by the puzzle vector that each slot has read, `[batch, puzzle_width]`.
+    pub fn puzzle_gradient(&self) -> Option<&Tensor> {
+        self.puzzle_rows.as_ref().and_then(|rows| self.gradients.get(rows))
+    }
+
+    /// Sum of the losses over the batch.
+    pub fn loss_sum(&self) -> f64 {
+        self.graded.scores.iter().map(Score::loss).sum()
+    }
+}
+
+impl Ended {
+    /// Adds up the slots of `carry` that have halted.
+    pub fn of(scores: &[Score], carry: &Carry) -> Self {
+        let mut sums = Self::default();
+        let slots = scores.iter().zip(carry.halted()).zip(carry.steps());
+        for ((score, _), steps) in slots.filter(|((score, halted), _)| **halted && score.asked > 0) {
+            sums.add(&Self::one(score, *steps));
+        }
+        sums
+    }
+
+    /// One example that ended after `steps` steps.
+    pub fn one(score: &Score, steps: usize) -> Self {
+        Self {
+            count: 1,
+            token_accuracy: score.token_accuracy(),
+            exact: score.is_exact().into(),
+            q_halt_right: score.q_is_right().into(),
+            steps,
+        }
+    }
+
+    /// Adds other sums to these.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.token_accuracy += other.token_accuracy;
+        self.exact += other.exact;
+        self.q_halt_right += other.q_halt_right;
+        self.steps += other.steps;
+    }
+}
+
+impl Trainer {
+    /// Starts training `model` as its configuration says; `halting_rng` decides which slots explore.
+    ///
+    /// # Errors
+    /// When a tensor cannot be made.
+    pub fn new(model: Model, halting_rng: ChaCha8Rng) -> Result<Self> {
+        let train = &model.config().train;
+        Ok(Self {
+            optimizer: AdamAtan2::new(model.parameters(), train.beta1, train.beta2, train.weight_decay),
+            ema: Ema::new(model.parameters(), train.ema_rate)?,
+            carry: Carry::new(&model, train.batch_size)?,
+            step: 0,
+            halting_rng,
+            model,
+        })
+    }
+
+    /// Fills free slots by `next`, then computes losses and gradients of one supervision step and moves the slots on.
+    ///
+    /// # Errors
+    /// When a token is outside the vocabulary.
+    pub fn compute(&mut self, next: impl FnMut(usize) -> Row) -> Result<Step> {
+        let config = self.model.config();
+        self.carry.refill(next)?;
+        let mut input = self.model.input(self.carry.tokens(), self.carry.identifiers())?;
+        let puzzle_rows = input.puzzle_rows.map(|rows| Var::from_tensor(&rows)).transpose()?;
+        input.puzzle_rows = puzzle_rows.as_ref().map(|rows| rows.as_tensor().clone());
+
+        let output = self.model.forward(&input, self.carry.latents(), Gradient::LastCycle)?;
+        let graded = grade(config.loss, &output, self.carry.labels())?;
+        let gradients = surrogate(&output, &graded, 1.0 / config.train.batch_size as f64)?.backward()?;
+
+        let wants_to_halt = graded.scores.iter().map(|score| score.q_halt > 0.0);
+        self.carry.advance(output.latents.clone(), wants_to_halt, Halting::of(config), &mut self.halting_rng);
+        self.step += 1;
+        Ok(Step { output, graded, gradients, puzzle_rows })
+    }
+
+    /// Moves the puzzle table, then the weights, then their average.
+    ///
+    /// # Errors
+    /// When a weight has no gradient.
+    pub fn apply(&mut self, step: &Step) -> Result<()> {
+        let parameters = self.model.parameters();
+        let train = &self.model.config().train;
+        if let (Some(table), Some(gradient)) = (parameters.puzzle_table(), step.puzzle_gradient()) {
+            sign_sgd(table, self.carry.identifiers(), gradient, self.puzzle_lr(), train.puzzle_emb_weight_decay)?;
+        }
+        self.optimizer.step(parameters, &step.gradients, self.lr())?;
+        self.ema.update(parameters)
+    }
+
+    /// The learning rate of the weights in the step that was computed last.
+    pub fn lr(&self) -> f64 {
+        schedule(self.model.config()).rate(self.model.config().train.lr, self.step)
+    }
+
+    /// The learning rate of the puzzle table in the step that was computed last.
+    pub fn puzzle_lr(&self) -> f64 {
+        schedule(self.model.config()).rate(self.model.config().train.puzzle_emb_lr, self.step)
+    }
+
+    /// The model, with the weights of the moment.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The slots, as the last step has left them.
+    pub fn carry(&self) -> &Carry {
+        &self.carry
+    }
+
+    /// A model with averaged weights, and the puzzle table of the moment.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    pub fn averaged_model(&self) -> Result<Model> {
+        Model::new(self.model.config(), *self.model.shape(), self.ema.weights(self.model.parameters())?)
+    }
+}
+
+fn schedule(config: &TrialConfig) -> Schedule {
+    let train = &config.train;
+    Schedule { warmup_steps: train.warmup_steps, total_steps: train.steps, min_ratio: train.lr_min_ratio }
+}
