@@ -1,0 +1,93 @@
+//! What can go wrong with the store.
+
+use crate::domain::lifecycle::{Refusal, SweepCompleted};
+
+/// An operation of the store that did not succeed. Nothing of it was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite failed.
+    #[error("the database failed: {0}")]
+    Database(#[source] sqlx::Error),
+    /// There is no room for more.
+    #[error("no room is left on the disk of the database; make room, and what was refused can be sent again")]
+    DiskFull,
+    /// A row that this program cannot have written.
+    #[error("the database contradicts itself at {place}: {problem}")]
+    Inconsistent {
+        /// Table and key.
+        place: String,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// Something changed a row between reading and writing it.
+    #[error("{0} was changed at the same time")]
+    Conflict(String),
+    /// No sweep is called so.
+    #[error("no sweep's id begins with `{0}`; `tinysweep sweeps` lists them")]
+    NoSuchSweep(String),
+    /// There is no newest sweep.
+    #[error("there are no sweeps yet")]
+    NoSweeps,
+    /// A prefix of several sweeps' ids.
+    #[error("several sweeps' ids begin with `{given}`: {matches}")]
+    Ambiguous {
+        /// What was given.
+        given: String,
+        /// Some of them.
+        matches: String,
+    },
+    /// The sweep has no trial of that number.
+    #[error("sweep {sweep} has no trial {trial}")]
+    NoSuchTrial {
+        /// The sweep.
+        sweep: String,
+        /// The number.
+        trial: u32,
+    },
+    /// The state of a replicate does not allow it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The state of the sweep does not allow it.
+    #[error(transparent)]
+    SweepCompleted(#[from] SweepCompleted),
+    /// A peer's number that no column can hold.
+    #[error("{what} {number} is too large")]
+    TooLarge {
+        /// What it counts.
+        what: &'static str,
+        /// The number.
+        number: u64,
+    },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match primary_code(&error) {
+            Some(SQLITE_FULL) => Self::DiskFull,
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Primary result codes of SQLite (<https://www.sqlite.org/rescode.html>).
+pub(super) const SQLITE_READONLY: i32 = 8;
+pub(super) const SQLITE_CORRUPT: i32 = 11;
+pub(super) const SQLITE_FULL: i32 = 13;
+pub(super) const SQLITE_CANTOPEN: i32 = 14;
+pub(super) const SQLITE_NOTADB: i32 = 26;
+
+/// SQLite's primary result code, which is the low byte of the extended one that sqlx reports.
+pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// An [`Inconsistent`](StoreError::Inconsistent) error.
+pub(super) fn inconsistent(place: impl Into<String>, problem: impl Into<String>) -> StoreError {
+    StoreError::Inconsistent { place: place.into(), problem: problem.into() }
+}
+
+/// A peer's number as SQLite's signed one.
+pub(super) fn signed(what: &'static str, number: u64) -> Result<i64, StoreError> {
+    i64::try_from(number).map_err(|_| StoreError::TooLarge { what, number })
+}

@@ -1,0 +1,47 @@
+//! The store: the only SQL of the coordinator.
+//!
+//! One connection writes and a few read, so that no write meets a locked database. Every write is one short transaction; it
+//! reads the state that it changes, asks [`lifecycle`](crate::domain::lifecycle) what follows, and repeats in its `WHERE` the
+//! state from which it came. The schema, which is open data, is documented in `migrations/`.
+
+mod error;
+mod leases;
+mod open;
+mod reports;
+mod sweeps;
+mod views;
+mod workers;
+
+use std::fs::File;
+
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+pub use error::StoreError;
+pub use leases::LeaseContent;
+pub use open::OpenError;
+pub use reports::{Applied, Progress, Report};
+pub use sweeps::{Counts, NewSweep, NewTrial, SweepRecord};
+pub use views::{AttemptRecord, ReplicateRecord, ResultRecord, RunningRecord, TrialRecord};
+pub use workers::{Greeting, WorkerRecord, WorkerState};
+
+/// The database of one coordinator.
+#[derive(Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    /// Keeps other coordinators out as long as it lives.
+    _lock: File,
+}
+
+impl Store {
+    /// Begins a write. Taking the lock at once, not at the first write, makes a wait for another program end in success.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Closes all connections, which folds the write-ahead log into the database file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,333 @@
+//! Sweeps: create, find, list, cancel.
+
+use serde::Serialize;
+use tinysweep_proto::{
+    dataset::{DataFile, Dataset, Task},
+    metric::Goal,
+};
+
+use super::{
+    Store, StoreError,
+    error::{inconsistent, signed},
+};
+use crate::domain::{
+    ids::{AttemptKey, SweepId, WorkerId},
+    lifecycle::{Event, SweepState},
+};
+
+/// A sweep to be stored.
+#[derive(Clone, Debug)]
+pub struct NewSweep {
+    /// Its id, which no other sweep may have.
+    pub id: SweepId,
+    /// What its file calls it.
+    pub name: String,
+    /// How trials are proposed.
+    pub method: String,
+    /// Name of the metric that ranks.
+    pub metric: String,
+    /// Which way is better.
+    pub goal: Goal,
+    /// The sweep file and what the user calls it.
+    pub yaml: String,
+    /// See `yaml`.
+    pub file_name: String,
+    /// What is trained and measured on.
+    pub dataset: Dataset,
+    /// Its trials.
+    pub trials: Vec<NewTrial>,
+    /// One seed per replicate, the same ones for every trial.
+    pub seeds: Vec<u64>,
+}
+
+/// A trial to be stored.
+#[derive(Clone, Debug, Serialize)]
+pub struct NewTrial {
+    /// Dense from 0.
+    pub number: u32,
+    /// The parameters that the sweep varies.
+    pub name: String,
+    /// The whole configuration as canonical JSON.
+    pub config_json: String,
+    /// SHA-256 of that.
+    pub config_hash: String,
+}
+
+/// A sweep as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SweepRecord {
+    /// What users call it.
+    pub id: SweepId,
+    /// What its file calls it.
+    pub name: String,
+    /// How trials were proposed.
+    pub method: String,
+    /// Name of the metric that ranks.
+    pub metric: String,
+    /// Which way is better.
+    pub goal: Goal,
+    /// Its state.
+    pub state: SweepState,
+    /// How many trials it has.
+    pub trials: u32,
+    /// How many of its replicates are in which state.
+    pub counts: Counts,
+    /// When it was submitted, in ms since 1970.
+    pub created_ms: i64,
+    /// When it ended.
+    pub ended_ms: Option<i64>,
+    /// What it is trained and measured on.
+    pub dataset: Dataset,
+}
+
+/// How many replicates are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Wait for a worker.
+    pub queued: u32,
+    /// Are leased.
+    pub running: u32,
+    /// Have a result.
+    pub completed: u32,
+    /// Ended without.
+    pub failed: u32,
+    /// Were ended by a user.
+    pub cancelled: u32,
+}
+
+/// Trials per statement, so that its JSON stays small.
+const TRIALS_PER_INSERT: usize = 1000;
+
+impl Store {
+    /// Stores a sweep with its trials and replicates, all queued; all or nothing.
+    ///
+    /// # Errors
+    /// The database fails, also where the id is taken.
+    pub async fn create_sweep(&self, sweep: &NewSweep, now_ms: i64) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let NewSweep { id, name, method, metric, goal, yaml, file_name, dataset, trials, seeds } = sweep;
+        let Dataset { benchmark, task, proxy, train, test } = dataset;
+        let (id, task, goal) = (id.as_str(), task.name(), goal_name(*goal));
+        let sequence = sqlx::query!(
+            "INSERT INTO sweeps (id, name, benchmark, task, proxy, method, metric, goal, yaml, file_name, created_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            id, name, benchmark, task, proxy, method, metric, goal, yaml, file_name, now_ms
+        )
+        .execute(&mut *tx)
+        .await?
+        .last_insert_rowid();
+        for (split, file) in [("train", train), ("test", test)] {
+            let DataFile { origin, sha256, bytes, examples } = file;
+            let (bytes, examples) = (signed("bytes", *bytes)?, signed("examples", *examples)?);
+            sqlx::query!(
+                "INSERT INTO data_files (sweep_sequence, split, origin, sha256, bytes, examples) VALUES (?, ?, ?, ?, ?, ?)",
+                sequence, split, origin, sha256, bytes, examples
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        for part in trials.chunks(TRIALS_PER_INSERT) {
+            let json = serde_json::to_string(part).expect("strings and numbers have a JSON form");
+            sqlx::query!(
+                "INSERT INTO trials (sweep_sequence, number, name, config_json, config_hash)
+                 SELECT ?, value ->> 'number', value ->> 'name', value ->> 'config_json', value ->> 'config_hash' FROM json_each(?)",
+                sequence, json
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        let seeds: Vec<i64> = seeds.iter().map(|seed| seed.cast_signed()).collect();
+        let seeds = serde_json::to_string(&seeds).expect("numbers have a JSON form");
+        sqlx::query!(
+            "INSERT INTO replicates (trial_id, sweep_sequence, replicate, seed)
+             SELECT trials.id, trials.sweep_sequence, seeds.key, seeds.value FROM trials, json_each(?) AS seeds WHERE trials.sweep_sequence = ?",
+            seeds, sequence
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// The sweep that a user means by an id, a unique prefix of one, or nothing for the newest.
+    ///
+    /// # Errors
+    /// There is none, or several.
+    pub async fn find_sweep(&self, given: &str) -> Result<SweepId, StoreError> {
+        let mut ids = sqlx::query_scalar!(
+            r#"SELECT id FROM sweeps WHERE substr(id, 1, length(?1)) = ?1 ORDER BY sequence DESC LIMIT 4"#,
+            given
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        match ids.as_slice() {
+            [] if given.is_empty() => Err(StoreError::NoSweeps),
+            [] => Err(StoreError::NoSuchSweep(given.to_owned())),
+            [_, _, ..] if !given.is_empty() => Err(StoreError::Ambiguous { given: given.to_owned(), matches: ids.join(", ") }),
+            _ => Ok(SweepId::named(ids.swap_remove(0))),
+        }
+    }
+
+    /// All sweeps, the newest first.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn sweeps(&self) -> Result<Vec<SweepRecord>, StoreError> {
+        self.select_sweeps(None).await
+    }
+
+    /// One sweep.
+    ///
+    /// # Errors
+    /// There is none of that id.
+    pub async fn sweep(&self, id: &SweepId) -> Result<SweepRecord, StoreError> {
+        self.select_sweeps(Some(id.as_str())).await?.pop().ok_or_else(|| StoreError::NoSuchSweep(id.to_string()))
+    }
+
+    async fn select_sweeps(&self, id: Option<&str>) -> Result<Vec<SweepRecord>, StoreError> {
+        let rows = sqlx::query_as!(
+            SweepRow,
+            r#"SELECT s.id, s.name, s.benchmark, s.task, s.proxy AS "proxy: bool", s.method, s.metric, s.goal, s.state, s.created_ms, s.ended_ms,
+                 (SELECT COUNT(*) FROM trials t WHERE t.sweep_sequence = s.sequence) AS "trials!: u32",
+                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'queued') AS "queued!: u32",
+                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'running') AS "running!: u32",
+                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'completed') AS "completed!: u32",
+                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'failed') AS "failed!: u32",
+                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'cancelled') AS "cancelled!: u32",
+                 train.origin AS train_origin, train.sha256 AS train_sha256, train.bytes AS "train_bytes: u64", train.examples AS "train_examples: u64",
+                 test.origin AS test_origin, test.sha256 AS test_sha256, test.bytes AS "test_bytes: u64", test.examples AS "test_examples: u64"
+               FROM sweeps s
+               JOIN data_files train ON train.sweep_sequence = s.sequence AND train.split = 'train'
+               JOIN data_files test ON test.sweep_sequence = s.sequence AND test.split = 'test'
+               WHERE ?1 IS NULL OR s.id = ?1
+               ORDER BY s.sequence DESC"#,
+            id
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(SweepRecord::try_from).collect()
+    }
+
+    /// Ends a sweep: what is queued never runs. Returns the attempts that ran, whose workers must be told.
+    ///
+    /// # Errors
+    /// There is no such sweep, or it has completed.
+    pub async fn cancel_sweep(&self, id: &SweepId, reason: &str, now_ms: i64) -> Result<Vec<(WorkerId, AttemptKey)>, StoreError> {
+        let mut tx = self.begin().await?;
+        let sweep = id.as_str();
+        let row = sqlx::query!("SELECT sequence, state FROM sweeps WHERE id = ?", sweep)
+            .fetch_optional(&mut *tx)
+            .await?
+            .ok_or_else(|| StoreError::NoSuchSweep(id.to_string()))?;
+        let from = sweep_state(sweep, &row.state)?;
+        let next = from.cancel()?;
+        if next == from {
+            return Ok(Vec::new());
+        }
+        let (from, next) = (from.name(), next.name());
+        let changed = sqlx::query!(
+            "UPDATE sweeps SET state = ?, ended_ms = ? WHERE sequence = ? AND state = ?",
+            next, now_ms, row.sequence, from
+        )
+        .execute(&mut *tx)
+        .await?;
+        if changed.rows_affected() != 1 {
+            return Err(StoreError::Conflict(format!("sweep {id}")));
+        }
+        let running = super::leases::running_of_sweep(&mut tx, id).await?;
+        for (_, attempt) in &running {
+            super::leases::transition(&mut tx, &attempt.replicate, Event::Cancel { reason: reason.to_owned() }, "", now_ms).await?;
+        }
+        // The same transition for all that is queued, in one statement: there may be very many.
+        sqlx::query!(
+            "UPDATE replicates SET state = 'cancelled', reason = ? WHERE sweep_sequence = ? AND state = 'queued'",
+            reason, row.sequence
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(running)
+    }
+}
+
+struct SweepRow {
+    id: String,
+    name: String,
+    benchmark: String,
+    task: String,
+    proxy: bool,
+    method: String,
+    metric: String,
+    goal: String,
+    state: String,
+    created_ms: i64,
+    ended_ms: Option<i64>,
+    trials: u32,
+    queued: u32,
+    running: u32,
+    completed: u32,
+    failed: u32,
+    cancelled: u32,
+    train_origin: String,
+    train_sha256: String,
+    train_bytes: u64,
+    train_examples: u64,
+    test_origin: String,
+    test_sha256: String,
+    test_bytes: u64,
+    test_examples: u64,
+}
+
+impl TryFrom<SweepRow> for SweepRecord {
+    type Error = StoreError;
+
+    fn try_from(row: SweepRow) -> Result<Self, StoreError> {
+        let SweepRow {
+            id, name, benchmark, task, proxy, method, metric, goal, state, created_ms, ended_ms,
+            trials, queued, running, completed, failed, cancelled,
+            train_origin, train_sha256, train_bytes, train_examples,
+            test_origin, test_sha256, test_bytes, test_examples,
+        } = row;
+        let state = sweep_state(&id, &state)?;
+        let goal = goal_from_name(&goal).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("goal `{goal}`")))?;
+        let task = task_from_name(&id, &task)?;
+        Ok(Self {
+            id: SweepId::named(id),
+            name,
+            method,
+            metric,
+            goal,
+            state,
+            trials,
+            counts: Counts { queued, running, completed, failed, cancelled },
+            created_ms,
+            ended_ms,
+            dataset: Dataset {
+                benchmark,
+                task,
+                proxy,
+                train: DataFile { origin: train_origin, sha256: train_sha256, bytes: train_bytes, examples: train_examples },
+                test: DataFile { origin: test_origin, sha256: test_sha256, bytes: test_bytes, examples: test_examples },
+            },
+        })
+    }
+}
+
+fn sweep_state(id: &str, name: &str) -> Result<SweepState, StoreError> {
+    SweepState::from_name(name).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("state `{name}`")))
+}
+
+pub(super) fn task_from_name(sweep: &str, name: &str) -> Result<Task, StoreError> {
+    Task::from_name(name).ok_or_else(|| inconsistent(format!("sweep {sweep}"), format!("task `{name}`")))
+}
+
+/// The name of a goal, as in the store and in messages.
+pub const fn goal_name(goal: Goal) -> &'static str {
+    match goal {
+        Goal::Minimize => "minimize",
+        Goal::Maximize => "maximize",
+    }
+}
+
+fn goal_from_name(name: &str) -> Option<Goal> {
+    [Goal::Minimize, Goal::Maximize].into_iter().find(|goal| goal_name(*goal) == name)
+}

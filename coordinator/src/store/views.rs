@@ -1,0 +1,328 @@
+//! What users look at: trials, replicates, what runs, results.
+
+use std::collections::BTreeMap;
+
+use super::{Store, StoreError, error::inconsistent};
+use crate::domain::{
+    ids::SweepId,
+    lifecycle::{AttemptState, ReplicateStatus},
+};
+
+/// A trial as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRecord {
+    /// Dense from 0.
+    pub number: u32,
+    /// The parameters that the sweep varies.
+    pub name: String,
+    /// The whole configuration as canonical JSON, and its hash.
+    pub config_json: String,
+    /// See `config_json`.
+    pub config_hash: String,
+    /// The earliest state, in the order of a life, among its replicates.
+    pub state: ReplicateStatus,
+    /// How many replicates it has.
+    pub replicates: u32,
+    /// How many have a result.
+    pub completed: u32,
+    /// The sweep's metric, the mean over those.
+    pub metric: Option<f64>,
+    /// Why the first of its replicates that has a reason is in its state; else empty.
+    pub reason: String,
+}
+
+/// A replicate with its attempts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplicateRecord {
+    /// Dense from 0.
+    pub replicate: u32,
+    /// Its state.
+    pub status: ReplicateStatus,
+    /// Seeds weights, data order and augmentation.
+    pub seed: u64,
+    /// Why it is in this state.
+    pub reason: String,
+    /// Every attempt, in order.
+    pub attempts: Vec<AttemptRecord>,
+    /// Final metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+    /// After supervision step 1, 2, …
+    pub exact_accuracy_by_step: Vec<f64>,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// From 1.
+    pub number: u32,
+    /// Its state.
+    pub state: AttemptState,
+    /// Name of the worker.
+    pub worker: String,
+    /// Why it ended.
+    pub reason: String,
+    /// In ms since 1970.
+    pub started_ms: i64,
+    /// In ms since 1970.
+    pub ended_ms: Option<i64>,
+    /// The last step that was reported.
+    pub step: u64,
+}
+
+/// An attempt that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningRecord {
+    /// Number of the trial.
+    pub trial: u32,
+    /// Index of the replicate.
+    pub replicate: u32,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Name of the trial.
+    pub name: String,
+    /// Name of the worker.
+    pub worker: String,
+    /// The last step that was reported.
+    pub step: u64,
+    /// Steps to do; 0 before the first report.
+    pub total_steps: u64,
+}
+
+/// The result of one replicate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultRecord {
+    /// Its sweep.
+    pub sweep: SweepId,
+    /// Number of the trial.
+    pub trial: u32,
+    /// Name of the trial.
+    pub name: String,
+    /// The whole configuration as canonical JSON, and its hash.
+    pub config_json: String,
+    /// The metric that was asked for.
+    pub value: f64,
+    /// Of the whole attempt.
+    pub wall_seconds: f64,
+    /// As counted on the trained model.
+    pub parameters: u64,
+    /// After supervision step 1, 2, …
+    pub exact_accuracy_by_step: Vec<f64>,
+}
+
+impl Store {
+    /// The trials of a sweep in the order of their numbers.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn trials(&self, sweep: &SweepId) -> Result<Vec<TrialRecord>, StoreError> {
+        self.select_trials(sweep, None).await
+    }
+
+    /// One trial.
+    ///
+    /// # Errors
+    /// The sweep has none of that number.
+    pub async fn trial(&self, sweep: &SweepId, number: u32) -> Result<TrialRecord, StoreError> {
+        let missing = || StoreError::NoSuchTrial { sweep: sweep.to_string(), trial: number };
+        self.select_trials(sweep, Some(number)).await?.pop().ok_or_else(missing)
+    }
+
+    async fn select_trials(&self, sweep: &SweepId, number: Option<u32>) -> Result<Vec<TrialRecord>, StoreError> {
+        let id = sweep.as_str();
+        let rows = sqlx::query_as!(
+            TrialRow,
+            r#"SELECT t.number AS "number: u32", t.name, t.config_json, t.config_hash,
+                 COUNT(*) AS "replicates!: u32",
+                 SUM(r.state = 'queued') AS "queued!: u32",
+                 SUM(r.state = 'running') AS "running!: u32",
+                 SUM(r.state = 'completed') AS "completed!: u32",
+                 SUM(r.state = 'failed') AS "failed!: u32",
+                 AVG(m.value) AS "metric: f64",
+                 COALESCE((SELECT x.reason FROM replicates x WHERE x.trial_id = t.id AND x.reason <> '' ORDER BY x.replicate LIMIT 1), '') AS "reason!: String"
+               FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
+               LEFT JOIN final_metrics m ON m.replicate_id = r.id AND m.name = s.metric
+               WHERE s.id = ?1 AND (?2 IS NULL OR t.number = ?2)
+               GROUP BY t.id ORDER BY t.number"#,
+            id, number
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(TrialRecord::from).collect())
+    }
+
+    /// The replicates of a trial with every attempt.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn replicates(&self, sweep: &SweepId, trial: u32) -> Result<Vec<ReplicateRecord>, StoreError> {
+        let id = sweep.as_str();
+        let rows = sqlx::query!(
+            r#"SELECT r.id, r.replicate AS "replicate: u32", r.state, r.seed, r.reason FROM replicates r
+               JOIN trials t ON t.id = r.trial_id JOIN sweeps s ON s.sequence = t.sweep_sequence
+               WHERE s.id = ? AND t.number = ? ORDER BY r.replicate"#,
+            id, trial
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let mut replicates = Vec::with_capacity(rows.len());
+        for row in rows {
+            let place = || format!("replicates row {}", row.id);
+            replicates.push(ReplicateRecord {
+                replicate: row.replicate,
+                status: ReplicateStatus::from_name(&row.state).ok_or_else(|| inconsistent(place(), format!("state `{}`", row.state)))?,
+                seed: row.seed.cast_unsigned(),
+                reason: row.reason,
+                attempts: self.attempts(row.id).await?,
+                metrics: self.final_metrics(row.id).await?,
+                exact_accuracy_by_step: self.exact_accuracy_by_step(row.id).await?,
+            });
+        }
+        Ok(replicates)
+    }
+
+    async fn attempts(&self, replicate_row: i64) -> Result<Vec<AttemptRecord>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT a.number AS "number: u32", a.state, w.name AS worker, a.reason, a.started_ms, a.ended_ms, a.step AS "step: u64"
+               FROM attempts a JOIN workers w ON w.id = a.worker_id WHERE a.replicate_id = ? ORDER BY a.number"#,
+            replicate_row
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let place = || format!("attempt {} of replicates row {replicate_row}", row.number);
+                Ok(AttemptRecord {
+                    number: row.number,
+                    state: AttemptState::from_name(&row.state).ok_or_else(|| inconsistent(place(), format!("state `{}`", row.state)))?,
+                    worker: row.worker,
+                    reason: row.reason,
+                    started_ms: row.started_ms,
+                    ended_ms: row.ended_ms,
+                    step: row.step,
+                })
+            })
+            .collect()
+    }
+
+    async fn final_metrics(&self, replicate_row: i64) -> Result<BTreeMap<String, f64>, StoreError> {
+        let rows = sqlx::query!("SELECT name, value FROM final_metrics WHERE replicate_id = ?", replicate_row).fetch_all(&self.readers).await?;
+        Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
+    }
+
+    async fn exact_accuracy_by_step(&self, replicate_row: i64) -> Result<Vec<f64>, StoreError> {
+        Ok(sqlx::query_scalar!("SELECT exact_accuracy FROM supervision_steps WHERE replicate_id = ? ORDER BY step", replicate_row)
+            .fetch_all(&self.readers)
+            .await?)
+    }
+
+    /// What runs of a sweep, by trial and replicate.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn running(&self, sweep: &SweepId) -> Result<Vec<RunningRecord>, StoreError> {
+        let id = sweep.as_str();
+        Ok(sqlx::query_as!(
+            RunningRecord,
+            r#"SELECT t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "attempt: u32", t.name, w.name AS worker,
+                 a.step AS "step: u64", a.total_steps AS "total_steps: u64"
+               FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'running'
+               JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running' JOIN workers w ON w.id = a.worker_id
+               JOIN trials t ON t.id = r.trial_id WHERE s.id = ? ORDER BY t.number, r.replicate"#,
+            id
+        )
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// The trial with the best mean of the sweep's metric so far: its name and that mean.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn best(&self, sweep: &SweepId) -> Result<Option<(String, f64)>, StoreError> {
+        let id = sweep.as_str();
+        let row = sqlx::query!(
+            r#"SELECT t.name, AVG(m.value) AS "mean!: f64"
+               FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
+               JOIN final_metrics m ON m.replicate_id = r.id AND m.name = s.metric JOIN trials t ON t.id = r.trial_id
+               WHERE s.id = ? GROUP BY t.id
+               ORDER BY CASE s.goal WHEN 'maximize' THEN -AVG(m.value) ELSE AVG(m.value) END, t.number LIMIT 1"#,
+            id
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(row.map(|row| (row.name, row.mean)))
+    }
+
+    /// Every result of a sweep by trial and replicate, with the value of `metric`; those without that metric are left out.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn results(&self, sweep: &SweepId, metric: &str) -> Result<Vec<ResultRecord>, StoreError> {
+        let id = sweep.as_str();
+        let rows = sqlx::query_as!(
+            ResultRow,
+            r#"SELECT s.id AS sweep, t.number AS "trial: u32", t.name, t.config_json, m.value, o.wall_seconds, o.parameters AS "parameters: u64",
+                 (SELECT json_group_array(v.exact_accuracy ORDER BY v.step) FROM supervision_steps v WHERE v.replicate_id = r.id) AS "curve!: String"
+               FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
+               JOIN trials t ON t.id = r.trial_id JOIN results o ON o.replicate_id = r.id
+               JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?2
+               WHERE s.id = ?1 ORDER BY t.number, r.replicate"#,
+            id, metric
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(ResultRecord::try_from).collect()
+    }
+}
+
+struct TrialRow {
+    number: u32,
+    name: String,
+    config_json: String,
+    config_hash: String,
+    replicates: u32,
+    queued: u32,
+    running: u32,
+    completed: u32,
+    failed: u32,
+    metric: Option<f64>,
+    reason: String,
+}
+
+impl From<TrialRow> for TrialRecord {
+    fn from(row: TrialRow) -> Self {
+        let TrialRow { number, name, config_json, config_hash, replicates, queued, running, completed, failed, metric, reason } = row;
+        let state = [
+            (queued, ReplicateStatus::Queued),
+            (running, ReplicateStatus::Running),
+            (completed, ReplicateStatus::Completed),
+            (failed, ReplicateStatus::Failed),
+        ]
+        .into_iter()
+        .find_map(|(count, status)| (count > 0).then_some(status))
+        .unwrap_or(ReplicateStatus::Cancelled);
+        Self { number, name, config_json, config_hash, state, replicates, completed, metric, reason }
+    }
+}
+
+struct ResultRow {
+    sweep: String,
+    trial: u32,
+    name: String,
+    config_json: String,
+    value: f64,
+    wall_seconds: f64,
+    parameters: u64,
+    curve: String,
+}
+
+impl TryFrom<ResultRow> for ResultRecord {
+    type Error = StoreError;
+
+    fn try_from(row: ResultRow) -> Result<Self, StoreError> {
+        let ResultRow { sweep, trial, name, config_json, value, wall_seconds, parameters, curve } = row;
+        let curve = serde_json::from_str(&curve)
+            .map_err(|error| inconsistent(format!("supervision steps of trial {trial} of sweep {sweep}"), error.to_string()))?;
+        Ok(Self { sweep: SweepId::named(sweep), trial, name, config_json, value, wall_seconds, parameters, exact_accuracy_by_step: curve })
+    }
+}
