@@ -1,7 +1,16 @@
 //! Puzzles: files, generators, symmetries, batches.
 
 pub mod augment;
+pub mod csv;
+mod error;
+mod file;
 pub mod sampler;
+mod source;
+pub mod sudoku;
+
+pub use error::{DataError, RowProblem};
+pub use file::load;
+pub use source::{DataRequest, Part, PreparedData, decode, prepare};
 
 use tinysweep_proto::dataset::Task;
 
@@ -38,6 +47,7 @@ impl Examples {
     }
 }
 
+/// Row `index` of `tokens`, `[len, seq_len]`.
 fn row(tokens: &[u8], task: Task, index: usize) -> &[u8] {
     let seq_len = task.shape().seq_len;
     &tokens[index * seq_len..][..seq_len]

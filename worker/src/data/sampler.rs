@@ -51,3 +51,66 @@ impl<'a> Sampler<'a> {
         self.epoch
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tinysweep_proto::dataset::Task;
+
+    use super::super::sudoku::{Givens, generate};
+    use super::*;
+
+    const COUNT: usize = 7;
+
+    fn examples() -> Examples {
+        generate(Task::Sudoku4x4, COUNT, 1, Givens::standard(Task::Sudoku4x4), 3).unwrap().0
+    }
+
+    /// Question and answer of the next `count` examples.
+    fn walk(sampler: &mut Sampler, count: usize) -> Vec<([u8; 16], [u8; 16])> {
+        let next = |_| {
+            let (mut input, mut label) = ([0; 16], [0; 16]);
+            sampler.next(&mut input, &mut label);
+            (input, label)
+        };
+        (0..count).map(next).collect()
+    }
+
+    #[test]
+    fn every_epoch_takes_every_example_once_in_another_order() {
+        let examples = examples();
+        let mut sampler = Sampler::new(&examples, Augment::None, 1);
+        let mut expected: Vec<_> = (0..COUNT).map(|index| (examples.question(index).to_vec(), examples.answer(index).to_vec())).collect();
+        expected.sort();
+        let epochs: Vec<_> = (0..3)
+            .map(|epoch| {
+                let taken = walk(&mut sampler, COUNT);
+                assert_eq!(sampler.epoch(), epoch);
+                let mut sorted: Vec<_> = taken.iter().map(|(input, label)| (input.to_vec(), label.to_vec())).collect();
+                sorted.sort();
+                assert_eq!(sorted, expected);
+                taken
+            })
+            .collect();
+        assert_ne!(epochs[0], epochs[1]);
+        assert_ne!(epochs[1], epochs[2]);
+    }
+
+    #[test]
+    fn the_seed_decides_the_walk() {
+        let examples = examples();
+        let walk_of = |seed| walk(&mut Sampler::new(&examples, Augment::Full, seed), 3 * COUNT);
+        assert_eq!(walk_of(1), walk_of(1));
+        assert_ne!(walk_of(1), walk_of(2));
+    }
+
+    #[test]
+    fn question_and_answer_change_alike_and_anew_each_time() {
+        let examples = examples();
+        let taken = walk(&mut Sampler::new(&examples, Augment::Full, 1), 10 * COUNT);
+        for (input, label) in &taken {
+            assert!(input.iter().zip(label).all(|(given, answer)| *given == 1 || given == answer));
+        }
+        let distinct: std::collections::HashSet<_> = taken.iter().collect();
+        assert!(distinct.len() > 8 * COUNT, "{}", distinct.len());
+    }
+}

@@ -1,0 +1,243 @@
+//! What can be wrong with puzzles.
+
+use std::io;
+use std::path::PathBuf;
+
+use tinysweep_proto::ARTIFACT_LIMIT_BYTES;
+use tinysweep_proto::dataset::Task;
+
+use super::csv::MAX_ROWS;
+use super::sudoku::Givens;
+use super::sudoku::grid::{Cell, Repeat};
+
+/// Why puzzles cannot be had. Rows count from 1 after the header, lines and bytes from 1.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// The file cannot be opened or read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It begins like a gzip file and goes on otherwise.
+    #[error("{file}: not a whole gzip file: {source}")]
+    Gzip {
+        /// The file.
+        file: String,
+        /// What the decoder said.
+        source: io::Error,
+    },
+    /// The uncompressed text is beyond the limit of an artifact.
+    #[error("{file}: more than {ARTIFACT_LIMIT_BYTES} bytes of uncompressed text; use fewer rows")]
+    TooLarge {
+        /// The file.
+        file: String,
+    },
+    /// Some bytes are no text.
+    #[error("{file}: line {line}: not UTF-8 text at byte {byte} of the file; a puzzle file is CSV text, plain or in gzip")]
+    NotUtf8 {
+        /// The file.
+        file: String,
+        /// Where.
+        line: u64,
+        /// Where in the file.
+        byte: u64,
+    },
+    /// The header lacks a column.
+    #[error("{file}: no column `{missing}` in the header, which has {found}; the header must name `question` and `answer`")]
+    MissingColumn {
+        /// The file.
+        file: String,
+        /// The column that is not there.
+        missing: &'static str,
+        /// The columns that are.
+        found: String,
+    },
+    /// The header names a column twice.
+    #[error("{file}: the header has column `{column}` more than once; keep one")]
+    RepeatedColumn {
+        /// The file.
+        file: String,
+        /// The column.
+        column: &'static str,
+    },
+    /// There is nothing below the header.
+    #[error("{file}: no rows below the header; at least one puzzle is needed")]
+    NoRows {
+        /// The file.
+        file: String,
+    },
+    /// More rows than are reasonable.
+    #[error("{file}: more than {MAX_ROWS} rows; use fewer")]
+    TooManyRows {
+        /// The file.
+        file: String,
+    },
+    /// One row is wrong.
+    #[error("{file}: row {row} (line {line}): {problem}")]
+    Row {
+        /// The file.
+        file: String,
+        /// Which row.
+        row: u64,
+        /// The line on which it begins.
+        line: u64,
+        /// What is wrong with it.
+        problem: RowProblem,
+    },
+    /// The text is not the one that was announced.
+    #[error("{file}: SHA-256 is {found}, but {expected} was announced; the data were damaged or exchanged")]
+    OtherContent {
+        /// Where the data came from.
+        file: String,
+        /// The announced hash.
+        expected: String,
+        /// The hash of what is here.
+        found: String,
+    },
+    /// The text has not the announced number of puzzles.
+    #[error("{file}: {found} puzzles, but {expected} were announced")]
+    OtherCount {
+        /// Where the data came from.
+        file: String,
+        /// The announced number.
+        expected: u64,
+        /// The number in the text.
+        found: u64,
+    },
+    /// A test puzzle was trained on.
+    #[error("row {test_row} of {test} asks the same question as row {train_row} of {train}; a test puzzle must not be trained on")]
+    Leak {
+        /// The training file.
+        train: String,
+        /// Its row.
+        train_row: u64,
+        /// The test file.
+        test: String,
+        /// Its row.
+        test_row: u64,
+    },
+    /// A benchmark without puzzles of its own was given none.
+    #[error(
+        "benchmark {benchmark} has no puzzles of its own: `{part}` must name a file, or a number of puzzles to generate in their place"
+    )]
+    Unspecified {
+        /// The benchmark.
+        benchmark: &'static str,
+        /// `train` or `test`.
+        part: &'static str,
+    },
+    /// One part is a file, the other generated.
+    #[error("`{file_part}` is a file, but the other part is generated and could share its solutions; name files for both or for neither")]
+    Mixed {
+        /// `train` or `test`.
+        file_part: &'static str,
+    },
+    /// A number of puzzles that cannot be asked for.
+    #[error("`{part}` asks for {count} puzzles; ask for 1 to {MAX_ROWS}")]
+    Count {
+        /// `train` or `test`.
+        part: &'static str,
+        /// What was asked for.
+        count: usize,
+    },
+    /// A number of givens that cannot be asked for.
+    #[error("{asked} givens cannot be asked of {}, which has {} cells; leave out at least one", task.name(), task.shape().seq_len)]
+    Givens {
+        /// The kind of puzzle.
+        task: Task,
+        /// What was asked for.
+        asked: Givens,
+    },
+    /// Fewer puzzles were found than were asked for.
+    #[error(
+        "`{part}` asks for {wanted} puzzles, but only {found} distinct ones of {} with {givens} givens were found for it; \
+         ask for fewer puzzles or fewer givens",
+        task.name()
+    )]
+    Exhausted {
+        /// `train` or `test`.
+        part: &'static str,
+        /// The kind of puzzle.
+        task: Task,
+        /// The givens that were asked for.
+        givens: Givens,
+        /// Puzzles that were asked for.
+        wanted: usize,
+        /// Puzzles that were found.
+        found: usize,
+    },
+}
+
+/// What is wrong with one row. Characters count from 1.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RowProblem {
+    /// It has not one field per column.
+    #[error("{found} fields, but the header has {expected}")]
+    Ragged {
+        /// Fields of the header.
+        expected: usize,
+        /// Fields of the row.
+        found: usize,
+    },
+    /// A field is too short or too long.
+    #[error("{field} has {found} characters, but {} needs {}{}", task.name(), task.shape().seq_len, fitting(*found))]
+    Length {
+        /// `question` or `answer`.
+        field: &'static str,
+        /// The kind of puzzle.
+        task: Task,
+        /// Characters of the field.
+        found: usize,
+    },
+    /// A character stands for nothing.
+    #[error(
+        "{field} has {found:?} at character {position} ({cell}); {} has digits 1 to {}, and . or 0 for a blank cell of the question",
+        task.name(),
+        task.side()
+    )]
+    Character {
+        /// `question` or `answer`.
+        field: &'static str,
+        /// The kind of puzzle.
+        task: Task,
+        /// The character.
+        found: char,
+        /// Which one it is.
+        position: usize,
+        /// Its cell.
+        cell: Cell,
+    },
+    /// An answer leaves a cell open.
+    #[error("answer is blank at character {position} ({cell}); an answer has a digit in every cell")]
+    Blank {
+        /// Which character.
+        position: usize,
+        /// Its cell.
+        cell: Cell,
+    },
+    /// The question cannot be solved at all.
+    #[error("question contradicts itself: {0}")]
+    Contradiction(Repeat),
+    /// The answer breaks the rules.
+    #[error("answer is no solution: {0}")]
+    NoSolution(Repeat),
+    /// The answer solves another question.
+    #[error("{cell} is {given} in the question, but {answer} in the answer")]
+    Mismatch {
+        /// The cell.
+        cell: Cell,
+        /// Its digit in the question.
+        given: u8,
+        /// Its digit in the answer.
+        answer: u8,
+    },
+}
+
+/// The hint for a length that another task would accept.
+fn fitting(length: usize) -> String {
+    let task = Task::ALL.into_iter().find(|task| task.shape().seq_len == length);
+    task.map_or_else(String::new, |task| format!("; {length} characters are a puzzle of {}", task.name()))
+}

@@ -1,0 +1,288 @@
+//! Puzzles with one solution, in two sets that share no solution.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tinysweep_proto::dataset::Task;
+
+use super::grid::{BLANK, MAX_SIDE};
+use super::solver::{count_solutions, random_grid};
+use crate::data::csv::MAX_ROWS;
+use crate::data::{DataError, Examples};
+
+/// Draws in a row without a new puzzle after which there are taken to be no more.
+const PATIENCE: usize = 10_000;
+
+/// The share of all solution classes that may be held out for the test set, as 1 in so many. It matters for 4×4 cells only,
+/// where it leaves 9 of the 12 classes to training.
+const HELD_OUT_PART: u64 = 4;
+
+/// How many givens puzzles keep. Each puzzle aims at a number drawn uniformly from the range, and keeps more only where no further
+/// given can go without a second solution coming in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Givens {
+    /// The fewest aimed at.
+    pub least: usize,
+    /// The most aimed at.
+    pub most: usize,
+}
+
+impl Givens {
+    /// No given can go: the hardest puzzles.
+    pub const MINIMAL: Self = Self { least: 0, most: 0 };
+
+    /// Every puzzle aims at `count` givens.
+    pub const fn aim(count: usize) -> Self {
+        Self { least: count, most: count }
+    }
+
+    /// Easy to hard for the small grids. Minimal for 9×9 cells: about 24 givens, as most puzzles of Sudoku-Extreme have.
+    pub const fn standard(task: Task) -> Self {
+        match task {
+            Task::Sudoku4x4 => Self { least: 5, most: 9 },
+            Task::Sudoku6x6 => Self { least: 12, most: 21 },
+            Task::Sudoku9x9 => Self::MINIMAL,
+        }
+    }
+}
+
+impl fmt::Display for Givens {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (self.least, self.most) {
+            (0, 0) => write!(f, "as few as possible"),
+            (least, most) if least == most => write!(f, "{least}"),
+            (least, most) => write!(f, "{least} to {most}"),
+        }
+    }
+}
+
+/// Generates `train` and `test` puzzles, each with one solution. No two have the same question, and no solution of one set is in the
+/// other, not even with its digits renamed.
+///
+/// The same arguments give the same puzzles everywhere. The test set does not depend on `train`.
+///
+/// # Errors
+/// A set is empty or too large, `givens` leave no cell open, or there are fewer distinct puzzles than were asked for.
+pub fn generate(task: Task, train: usize, test: usize, givens: Givens, seed: u64) -> Result<(Examples, Examples), DataError> {
+    check_count("train", train)?;
+    check_count("test", test)?;
+    if givens.most >= task.shape().seq_len || givens.least > givens.most {
+        return Err(DataError::Givens { task, asked: givens });
+    }
+    let mut draw = Draw { task, givens, rng: ChaCha8Rng::seed_from_u64(seed), questions: HashSet::new(), held_out: HashSet::new() };
+    let test = draw.examples("test", test, Draw::hold_out)?;
+    // A stream of its own, so that the first puzzles stay the same when more are asked for.
+    draw.rng.set_stream(1);
+    let train = draw.examples("train", train, |draw, class| !draw.held_out.contains(class))?;
+    Ok((train, test))
+}
+
+fn check_count(part: &'static str, count: usize) -> Result<(), DataError> {
+    if (1..=MAX_ROWS).contains(&count) { Ok(()) } else { Err(DataError::Count { part, count }) }
+}
+
+/// What was drawn so far.
+struct Draw {
+    task: Task,
+    givens: Givens,
+    rng: ChaCha8Rng,
+    questions: HashSet<Vec<u8>>,
+    /// Classes of the solutions of the test set.
+    held_out: HashSet<Vec<u8>>,
+}
+
+impl Draw {
+    /// Draws puzzles whose solution class `admits`.
+    fn examples(&mut self, part: &'static str, wanted: usize, admits: impl Fn(&mut Self, &Vec<u8>) -> bool) -> Result<Examples, DataError> {
+        let mut examples = Examples { task: self.task, inputs: Vec::new(), labels: Vec::new() };
+        let mut failures = 0;
+        while examples.len() < wanted {
+            if failures == PATIENCE {
+                let (task, givens, found) = (self.task, self.givens, examples.len());
+                return Err(DataError::Exhausted { part, task, givens, wanted, found });
+            }
+            failures += 1;
+            let answer = random_grid(self.task, &mut self.rng);
+            if !admits(self, &class_of(self.task, &answer)) {
+                continue;
+            }
+            let question = dig(self.task, &answer, self.givens, &mut self.rng);
+            if self.questions.insert(question.clone()) {
+                examples.inputs.extend(question);
+                examples.labels.extend(answer);
+                failures = 0;
+            }
+        }
+        Ok(examples)
+    }
+
+    /// Holds `class` out for the test set, if it is or may still be.
+    fn hold_out(&mut self, class: &Vec<u8>) -> bool {
+        self.held_out.contains(class)
+            || ((self.held_out.len() as u64) < classes(self.task) / HELD_OUT_PART && self.held_out.insert(class.clone()))
+    }
+}
+
+/// Full grids that differ in more than the names of their digits. For 9×9 cells the count of 6,670,903,752,021,072,936,960 grids by
+/// Felgenhauer and Jarvis (2005), divided by 9!.
+const fn classes(task: Task) -> u64 {
+    match task {
+        Task::Sudoku4x4 => 288 / 24,
+        Task::Sudoku6x6 => 28_200_960 / 720,
+        Task::Sudoku9x9 => 18_383_222_420_692_992,
+    }
+}
+
+/// The grid with its digits renamed so that the first row counts up: the same for grids that differ only in the names of their digits.
+fn class_of(task: Task, grid: &[u8]) -> Vec<u8> {
+    let mut names = [0; MAX_SIDE + 1 + BLANK as usize];
+    for (name, token) in (1..).zip(&grid[..task.side()]) {
+        names[usize::from(*token)] = name;
+    }
+    grid.iter().map(|token| names[usize::from(*token)]).collect()
+}
+
+/// Removes givens from the full grid `answer` in random order, as long as there is one solution and more givens than aimed at.
+fn dig(task: Task, answer: &[u8], givens: Givens, rng: &mut impl Rng) -> Vec<u8> {
+    let aim = rng.random_range(givens.least..=givens.most);
+    let mut order: Vec<usize> = (0..answer.len()).collect();
+    order.shuffle(rng);
+    let mut question = answer.to_vec();
+    let mut left = question.len();
+    for cell in order {
+        if left == aim {
+            break;
+        }
+        question[cell] = BLANK;
+        if count_solutions(task, &question, 2) == 1 {
+            left -= 1;
+        } else {
+            question[cell] = answer[cell];
+        }
+    }
+    question
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::grid::find_repeat;
+    use super::*;
+    use crate::data::csv;
+
+    fn givens_of(examples: &Examples) -> Vec<usize> {
+        let count = |index| examples.question(index).iter().filter(|token| **token != BLANK).count();
+        (0..examples.len()).map(count).collect()
+    }
+
+    fn classes_of(examples: &Examples) -> HashSet<Vec<u8>> {
+        (0..examples.len()).map(|index| class_of(examples.task, examples.answer(index))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(12))]
+
+        #[test]
+        fn puzzles_have_one_solution_and_sets_share_none(task in prop::sample::select(&Task::ALL), seed: u64) {
+            let (train, test) = generate(task, 20, 10, Givens::standard(task), seed).unwrap();
+            prop_assert_eq!((train.len(), test.len()), (20, 10));
+            for examples in [&train, &test] {
+                for index in 0..examples.len() {
+                    let (question, answer) = (examples.question(index), examples.answer(index));
+                    prop_assert_eq!(find_repeat(task, answer), None);
+                    prop_assert!(question.iter().zip(answer).all(|(given, answer)| *given == BLANK || given == answer));
+                    prop_assert_eq!(count_solutions(task, question, 2), 1);
+                }
+            }
+            prop_assert!(classes_of(&train).is_disjoint(&classes_of(&test)));
+            let questions: HashSet<&[u8]> = (0..20).map(|index| train.question(index)).chain((0..10).map(|index| test.question(index))).collect();
+            prop_assert_eq!(questions.len(), 30);
+        }
+
+        #[test]
+        fn minimal_puzzles_need_every_given(seed: u64) {
+            let (train, _) = generate(Task::Sudoku6x6, 1, 1, Givens::MINIMAL, seed).unwrap();
+            for cell in 0..36 {
+                let mut question = train.inputs.clone();
+                question[cell] = BLANK;
+                let solutions = count_solutions(Task::Sudoku6x6, &question, 2);
+                prop_assert_eq!(solutions == 1, train.inputs[cell] == BLANK);
+            }
+        }
+    }
+
+    #[test]
+    fn classes_of_4x4_are_held_out_whole() {
+        let (train, test) = generate(Task::Sudoku4x4, 1000, 500, Givens::standard(Task::Sudoku4x4), 1).unwrap();
+        assert_eq!((classes_of(&train).len(), classes_of(&test).len()), (9, 3));
+    }
+
+    #[test]
+    fn a_class_is_the_same_under_other_names_of_digits() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let grid = random_grid(Task::Sudoku6x6, &mut rng);
+        let renamed: Vec<u8> = grid.iter().map(|token| if *token == 7 { 2 } else { token + 1 }).collect();
+        assert_ne!(grid, renamed);
+        assert_eq!(class_of(Task::Sudoku6x6, &grid), class_of(Task::Sudoku6x6, &renamed));
+        assert_ne!(class_of(Task::Sudoku6x6, &grid), class_of(Task::Sudoku6x6, &random_grid(Task::Sudoku6x6, &mut rng)));
+    }
+
+    #[test]
+    fn the_seed_decides_the_puzzles_and_more_of_them_begin_alike() {
+        let text = |train, seed| {
+            let (train, test) = generate(Task::Sudoku6x6, train, 5, Givens::standard(Task::Sudoku6x6), seed).unwrap();
+            (csv::write(&train), csv::write(&test))
+        };
+        let (few, test) = text(5, 1);
+        let (many, same_test) = text(10, 1);
+        assert_eq!(text(5, 1), (few.clone(), test.clone()));
+        assert!(many.starts_with(&few) && many.len() > few.len());
+        assert_eq!(test, same_test);
+        let (other, other_test) = text(5, 2);
+        assert!(other != few && other_test != test);
+    }
+
+    #[test]
+    fn the_puzzles_of_a_seed_never_change() {
+        let (train, test) = generate(Task::Sudoku4x4, 1, 1, Givens::standard(Task::Sudoku4x4), 0).unwrap();
+        assert_eq!(String::from_utf8(csv::write(&train)).unwrap(), "question,answer\n....4.12..31..2.,1243431224313124\n");
+        assert_eq!(String::from_utf8(csv::write(&test)).unwrap(), "question,answer\n..42.2.3.431.32.,3142421324311324\n");
+    }
+
+    #[test]
+    fn givens_are_as_aimed_at_where_that_can_be() {
+        let (train, _) = generate(Task::Sudoku6x6, 50, 1, Givens::aim(20), 1).unwrap();
+        assert!(givens_of(&train).iter().all(|givens| *givens == 20));
+        let (train, _) = generate(Task::Sudoku6x6, 300, 1, Givens::standard(Task::Sudoku6x6), 1).unwrap();
+        let givens = givens_of(&train);
+        let mean = givens.iter().sum::<usize>() as f64 / givens.len() as f64;
+        assert!((16.0..17.0).contains(&mean), "{mean}");
+        assert_eq!((givens.iter().min(), givens.iter().max()), (Some(&12), Some(&21)));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_refused() {
+        let standard = Givens::standard(Task::Sudoku4x4);
+        let backwards = Givens { least: 9, most: 5 };
+        let cases = [
+            (0, 1, standard, "`train` asks for 0 puzzles; ask for 1 to 5000000"),
+            (1, 5_000_001, standard, "`test` asks for 5000001 puzzles; ask for 1 to 5000000"),
+            (1, 1, Givens::aim(16), "16 givens cannot be asked of sudoku-4x4, which has 16 cells; leave out at least one"),
+            (1, 1, backwards, "9 to 5 givens cannot be asked of sudoku-4x4, which has 16 cells; leave out at least one"),
+            (
+                1,
+                2000,
+                Givens::aim(15),
+                "`test` asks for 2000 puzzles, but only 1152 distinct ones of sudoku-4x4 with 15 givens were found for it; \
+                 ask for fewer puzzles or fewer givens",
+            ),
+        ];
+        for (train, test, givens, message) in cases {
+            assert_eq!(generate(Task::Sudoku4x4, train, test, givens, 1).unwrap_err().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The rules of Sudoku: which cells belong together, and which digit breaks a rule.
+
+use std::fmt;
+
+use tinysweep_proto::dataset::Task;
+
+/// Cells of the largest grid.
+pub const MAX_CELLS: usize = 81;
+/// Digits of the largest grid.
+pub const MAX_SIDE: usize = 9;
+
+/// The token of a blank cell.
+pub const BLANK: u8 = 1;
+
+/// The digit that a token stands for, from 1; 0 for a blank cell and for padding.
+pub const fn digit(token: u8) -> u8 {
+    token.saturating_sub(BLANK)
+}
+
+/// A cell, printed as `r1c1` at the top left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// From 0 at the top.
+    pub row: usize,
+    /// From 0 at the left.
+    pub column: usize,
+}
+
+impl Cell {
+    /// The cell at `index`, row by row, of a grid of `task`.
+    pub const fn of(task: Task, index: usize) -> Self {
+        Self { row: index / task.side(), column: index % task.side() }
+    }
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "r{}c{}", self.row + 1, self.column + 1)
+    }
+}
+
+/// Cells of which each holds another digit; numbered from 0, boxes row by row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A row.
+    Row(usize),
+    /// A column.
+    Column(usize),
+    /// A box.
+    Box(usize),
+}
+
+impl Unit {
+    /// The units that hold `cell`.
+    pub const fn around(task: Task, cell: Cell) -> [Self; 3] {
+        let (rows, columns) = task.box_size();
+        let boxes_per_band = task.side() / columns;
+        [Self::Row(cell.row), Self::Column(cell.column), Self::Box(cell.row / rows * boxes_per_band + cell.column / columns)]
+    }
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Row(index) => write!(f, "row {}", index + 1),
+            Self::Column(index) => write!(f, "column {}", index + 1),
+            Self::Box(index) => write!(f, "box {}", index + 1),
+        }
+    }
+}
+
+/// A digit that stands twice where it may stand once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The digit.
+    pub digit: u8,
+    /// Where it may stand once.
+    pub unit: Unit,
+    /// Where it stands.
+    pub first: Cell,
+    /// Where it stands again.
+    pub second: Cell,
+}
+
+impl fmt::Display for Repeat {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{} stands twice in {}, at {} and {}", self.digit, self.unit, self.first, self.second)
+    }
+}
+
+/// The first digit of `tokens` (one grid of `task`) that repeats one before it; blank cells break no rule.
+pub fn find_repeat(task: Task, tokens: &[u8]) -> Option<Repeat> {
+    // Where each digit was seen in each unit: index + 1 of the cell, 0 for nowhere.
+    let mut seen = [[[0; MAX_SIDE + 1]; MAX_SIDE]; 3];
+    for (index, token) in tokens.iter().enumerate().filter(|(_, token)| digit(**token) > 0) {
+        let cell = Cell::of(task, index);
+        for (kind, unit) in Unit::around(task, cell).into_iter().enumerate() {
+            let (Unit::Row(number) | Unit::Column(number) | Unit::Box(number)) = unit;
+            let place: &mut usize = &mut seen[kind][number][usize::from(digit(*token))];
+            if *place > 0 {
+                return Some(Repeat { digit: digit(*token), unit, first: Cell::of(task, *place - 1), second: cell });
+            }
+            *place = index + 1;
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<u8> {
+        text.bytes().map(|byte| if byte == b'.' { BLANK } else { byte - b'0' + BLANK }).collect()
+    }
+
+    #[test]
+    fn the_first_repeat_is_named_with_its_unit() {
+        let cases = [
+            (Task::Sudoku4x4, "1..1............", Some("1 stands twice in row 1, at r1c1 and r1c4")),
+            (Task::Sudoku4x4, ".2..........2.2.", Some("2 stands twice in row 4, at r4c1 and r4c3")),
+            (Task::Sudoku4x4, ".3...........3..", Some("3 stands twice in column 2, at r1c2 and r4c2")),
+            (Task::Sudoku4x4, "..........4....4", Some("4 stands twice in box 4, at r3c3 and r4c4")),
+            (Task::Sudoku4x4, "1234341221434321", None),
+            // Boxes of 2 rows and 3 columns: box 4 is at rows 3 and 4, columns 4 to 6.
+            (Task::Sudoku6x6, "...............5.....5..............", Some("5 stands twice in column 4, at r3c4 and r4c4")),
+            (Task::Sudoku6x6, "...............5.......5............", Some("5 stands twice in box 4, at r3c4 and r4c6")),
+            (Task::Sudoku6x6, "..............5......5..............", None),
+        ];
+        for (task, text, expected) in cases {
+            assert_eq!(find_repeat(task, &tokens(text)).map(|repeat| repeat.to_string()).as_deref(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Backtracking over bit masks: counts solutions, and fills grids at random.
+
+use rand::Rng;
+use rand::seq::SliceRandom;
+use tinysweep_proto::dataset::Task;
+
+use super::grid::{BLANK, Cell, MAX_CELLS, MAX_SIDE, Unit, digit};
+
+/// How many solutions the question `tokens` has, counted up to `limit`. A question that contradicts itself has none.
+pub fn count_solutions(task: Task, tokens: &[u8], limit: usize) -> usize {
+    let mut search = Search::empty(task);
+    if search.place_givens(tokens) { search.count(limit) } else { 0 }
+}
+
+/// A random full grid, as tokens. Every grid can come up, though not all with quite the same probability.
+pub fn random_grid(task: Task, rng: &mut impl Rng) -> Vec<u8> {
+    let mut tokens = vec![BLANK; task.shape().seq_len];
+    Search::empty(task).fill(&mut tokens, rng);
+    tokens
+}
+
+/// A grid being filled. Digit d is bit d-1 of a mask.
+struct Search {
+    cells: usize,
+    /// The units of each cell, as indices into `used`.
+    units: [[u8; 3]; MAX_CELLS],
+    /// The digits that stand in each unit: rows, then columns, then boxes.
+    used: [u16; 3 * MAX_SIDE],
+    /// Cells without a digit.
+    open: [bool; MAX_CELLS],
+    /// Every digit.
+    all: u16,
+}
+
+impl Search {
+    fn empty(task: Task) -> Self {
+        Self {
+            cells: task.shape().seq_len,
+            units: std::array::from_fn(|cell| unit_indices(task, cell)),
+            used: [0; 3 * MAX_SIDE],
+            open: [true; MAX_CELLS],
+            all: (1 << task.side()) - 1,
+        }
+    }
+
+    /// False if the givens contradict each other.
+    fn place_givens(&mut self, tokens: &[u8]) -> bool {
+        for (cell, token) in tokens.iter().enumerate().filter(|(_, token)| **token != BLANK) {
+            let bit = 1 << (digit(*token) - 1);
+            if self.candidates(cell) & bit == 0 {
+                return false;
+            }
+            self.place(cell, bit);
+        }
+        true
+    }
+
+    /// The digits that break no rule in `cell`.
+    fn candidates(&self, cell: usize) -> u16 {
+        let [row, column, block] = self.units[cell].map(|unit| self.used[usize::from(unit)]);
+        self.all & !(row | column | block)
+    }
+
+    fn place(&mut self, cell: usize, bit: u16) {
+        for unit in self.units[cell] {
+            self.used[usize::from(unit)] |= bit;
+        }
+        self.open[cell] = false;
+    }
+
+    fn take_back(&mut self, cell: usize, bit: u16) {
+        for unit in self.units[cell] {
+            self.used[usize::from(unit)] &= !bit;
+        }
+        self.open[cell] = true;
+    }
+
+    /// The open cell with the fewest candidates, and those; nothing if the grid is full.
+    fn tightest(&self) -> Option<(usize, u16)> {
+        let mut best = None;
+        let mut fewest = u32::MAX;
+        for cell in (0..self.cells).filter(|cell| self.open[*cell]) {
+            let candidates = self.candidates(cell);
+            if candidates.count_ones() < fewest {
+                fewest = candidates.count_ones();
+                best = Some((cell, candidates));
+                if fewest <= 1 {
+                    break;
+                }
+            }
+        }
+        best
+    }
+
+    fn count(&mut self, limit: usize) -> usize {
+        let Some((cell, mut candidates)) = self.tightest() else { return 1 };
+        let mut found = 0;
+        while candidates != 0 && found < limit {
+            let bit = candidates & candidates.wrapping_neg();
+            candidates ^= bit;
+            self.place(cell, bit);
+            found += self.count(limit - found);
+            self.take_back(cell, bit);
+        }
+        found
+    }
+
+    /// Fills the open cells at random and writes them to `tokens`; false if that is impossible.
+    fn fill(&mut self, tokens: &mut [u8], rng: &mut impl Rng) -> bool {
+        let Some((cell, candidates)) = self.tightest() else { return true };
+        let mut digits: [u8; MAX_SIDE] = std::array::from_fn(|index| index as u8);
+        digits.shuffle(rng);
+        for digit in digits.into_iter().filter(|digit| candidates >> digit & 1 == 1) {
+            let bit = 1 << digit;
+            self.place(cell, bit);
+            tokens[cell] = digit + 1 + BLANK;
+            if self.fill(tokens, rng) {
+                return true;
+            }
+            self.take_back(cell, bit);
+        }
+        false
+    }
+}
+
+/// The units of `cell` as indices into [`Search::used`]; of no meaning beyond the grid.
+fn unit_indices(task: Task, cell: usize) -> [u8; 3] {
+    if cell >= task.shape().seq_len {
+        return [0; 3];
+    }
+    Unit::around(task, Cell::of(task, cell)).map(|unit| match unit {
+        Unit::Row(index) => index as u8,
+        Unit::Column(index) => (MAX_SIDE + index) as u8,
+        Unit::Box(index) => (2 * MAX_SIDE + index) as u8,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::grid::find_repeat;
+    use super::*;
+
+    fn tokens(text: &str) -> Vec<u8> {
+        text.bytes().map(|byte| if byte == b'.' { BLANK } else { byte - b'0' + BLANK }).collect()
+    }
+
+    #[test]
+    fn the_empty_grid_of_4x4_has_288_solutions() {
+        assert_eq!(count_solutions(Task::Sudoku4x4, &[BLANK; 16], usize::MAX), 288);
+    }
+
+    /// The known number of grids is 28,200,960; each first row begins 1 in 720 of them.
+    #[test]
+    fn the_grids_of_6x6_are_as_many_as_known() {
+        let mut first_row = [BLANK; 36];
+        first_row[..6].copy_from_slice(&tokens("123456"));
+        assert_eq!(count_solutions(Task::Sudoku6x6, &first_row, usize::MAX), 28_200_960 / 720);
+    }
+
+    #[test]
+    fn solutions_are_counted_up_to_the_limit() {
+        let cases = [
+            (Task::Sudoku4x4, "..34..1.214..32.", 1),
+            (Task::Sudoku4x4, "1...............", 2),
+            (Task::Sudoku4x4, "11..............", 0),
+            (Task::Sudoku4x4, "123.......4.....", 2),
+            (Task::Sudoku4x4, "123....4........", 0),
+            (Task::Sudoku4x4, "1234341221434321", 1),
+            // A puzzle of Gordon Royle's list: 17 givens, the fewest that any has.
+            (Task::Sudoku9x9, "000000010400000000020000000000050407008000300001090000300400200050100000000806000", 1),
+        ];
+        for (task, text, expected) in cases {
+            assert_eq!(count_solutions(task, &tokens(&text.replace('0', ".")), 2), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn random_grids_are_full_and_valid() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for task in Task::ALL {
+            for _ in 0..20 {
+                let grid = random_grid(task, &mut rng);
+                assert!(grid.iter().all(|token| *token > BLANK));
+                assert_eq!(find_repeat(task, &grid), None);
+            }
+        }
+    }
+}
