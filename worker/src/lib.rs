@@ -8,15 +8,18 @@
 //! * [`data`]: puzzles: files, generators, symmetries, batches.
 //! * `parity`: replays recorded runs of the published reference.
 
-pub mod data;
-pub mod report;
 pub mod carry;
+pub mod checkpoint;
+pub mod data;
 pub mod ema;
+pub mod eval;
 pub mod kernels;
 pub mod loss;
 pub mod model;
 pub mod optim;
 pub mod parity;
 pub mod random;
+pub mod report;
 pub mod schedule;
+pub mod train;
 pub mod trainer;

@@ -68,8 +68,7 @@ impl Rotary {
     /// Tables for `positions` with angles `position · theta^(−2i/head_width)`, in f32 as the reference computes them.
     fn new(positions: usize, head_width: usize, theta: f64) -> Result<Self> {
         let frequency = |i: usize| 1.0 / (theta as f32).powf((2 * (i % (head_width / 2))) as f32 / head_width as f32);
-        let angles: Vec<f32> =
-            (0..positions).flat_map(|position| (0..head_width).map(move |i| position as f32 * frequency(i))).collect();
+        let angles: Vec<f32> = (0..positions).flat_map(|position| (0..head_width).map(move |i| position as f32 * frequency(i))).collect();
         let table = |function: fn(f32) -> f32| {
             Tensor::from_vec(angles.iter().copied().map(function).collect::<Vec<_>>(), (positions, head_width), &Device::Cpu)
         };

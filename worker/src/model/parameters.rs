@@ -211,8 +211,7 @@ mod tests {
     fn stored_tensors_are_checked() {
         let config = TrialConfig { hidden_size: 32, ..TrialConfig::default() };
         let parameters = Parameters::init(&config, &shape(), &mut generator(0, Stream::Weights)).unwrap();
-        let stored: HashMap<_, _> =
-            parameters.entries().iter().map(|entry| (entry.name.clone(), entry.var.as_tensor().clone())).collect();
+        let stored: HashMap<_, _> = parameters.entries().iter().map(|entry| (entry.name.clone(), entry.var.as_tensor().clone())).collect();
         let read = |tensors| Parameters::from_tensors(&config, &shape(), tensors);
         assert_eq!(read(stored.clone()).unwrap().trained_count(), parameters.trained_count());
 

@@ -100,7 +100,8 @@ impl Replay {
     fn slots(&mut self, step: usize) {
         let row = &self.recording.trace.trace[step - 1];
         let carry = self.trainer.carry();
-        let differing = [("halted", differences(carry.halted(), &row.halted)), ("carry_steps", differences(carry.steps(), &row.carry_steps))];
+        let differing =
+            [("halted", differences(carry.halted(), &row.halted)), ("carry_steps", differences(carry.steps(), &row.carry_steps))];
         for (quantity, count) in differing {
             self.number(quantity, &format!("step {step}"), Measure::Count, count as f64, 0.0, 0.0);
         }
@@ -158,7 +159,9 @@ impl Replay {
             let ours = computed.gradient(&entry.var).unwrap_or(&zeros);
             self.tensor(&format!("gradient of {}", entry.name), &place, Measure::Relative, ours, &theirs, GRADIENT)?;
         }
-        if let (Some(ours), Some(theirs)) = (computed.puzzle_gradient(), self.recorded.get(&format!("grad.{step}.puzzle_emb.rows")).cloned()) {
+        if let (Some(ours), Some(theirs)) =
+            (computed.puzzle_gradient(), self.recorded.get(&format!("grad.{step}.puzzle_emb.rows")).cloned())
+        {
             self.tensor("gradient of puzzle_emb.rows", &place, Measure::Relative, ours, &theirs, GRADIENT)?;
         }
         Ok(())
@@ -212,7 +215,15 @@ impl Replay {
         self.compare(quantity, place, measure, [(ours, theirs)].into_iter(), tolerance);
     }
 
-    fn tensor(&mut self, quantity: &str, place: &str, measure: Measure, ours: &Tensor, theirs: &Tensor, tolerance: f64) -> Result<(), ParityError> {
+    fn tensor(
+        &mut self,
+        quantity: &str,
+        place: &str,
+        measure: Measure,
+        ours: &Tensor,
+        theirs: &Tensor,
+        tolerance: f64,
+    ) -> Result<(), ParityError> {
         if ours.dims() != theirs.dims() {
             let message = format!("{quantity}: the recording has shape {:?}, the replay {:?}", theirs.dims(), ours.dims());
             return Err(candle_core::Error::msg(message).into());

@@ -1,0 +1,170 @@
+//! A trained model on disk: a folder with `model.safetensors` under the reference's tensor names, and `config.json`.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use tinysweep_proto::{
+    config::{TrialConfig, check},
+    dataset::Task,
+};
+
+use crate::model::{Model, Parameters};
+
+/// The weights.
+const WEIGHTS: &str = "model.safetensors";
+/// What they are weights of.
+const DESCRIPTION: &str = "config.json";
+
+/// Why a checkpoint could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file could not be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why, as when the disk is full.
+        source: std::io::Error,
+    },
+    /// A file could not be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {message}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// `config.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    task: Task,
+    config: TrialConfig,
+}
+
+/// A checkpoint that was read.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// What the model was trained on.
+    pub task: Task,
+    /// The model, with the weights of the checkpoint.
+    pub model: Model,
+}
+
+/// Writes `model` into the folder `dir`, which is made if need be. Each file is there whole or not at all, also after a power cut; the
+/// description comes last, so a folder that has one is complete.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save(dir: &Path, model: &Model, config: &TrialConfig, task: Task) -> Result<(), CheckpointError> {
+    std::fs::create_dir_all(dir).map_err(|source| CheckpointError::Write { path: dir.to_owned(), source })?;
+    let tensors: BTreeMap<_, _> =
+        model.parameters().entries().iter().map(|entry| (entry.name.as_str(), entry.var.as_detached_tensor())).collect();
+    let path = dir.join(WEIGHTS);
+    let weights = safetensors::serialize(&tensors, None)
+        .map_err(|error| CheckpointError::Write { path: path.clone(), source: std::io::Error::other(error) })?;
+    write(&path, &weights)?;
+    let description =
+        serde_json::to_vec_pretty(&Description { task, config: config.clone() }).expect("a struct of numbers and enums has a JSON form");
+    write(&dir.join(DESCRIPTION), &description)
+}
+
+/// Reads the checkpoint in the folder `dir`.
+///
+/// # Errors
+/// When a file cannot be read, or the weights are not those of the configuration beside them.
+pub fn load(dir: &Path) -> Result<Checkpoint, CheckpointError> {
+    let path = dir.join(DESCRIPTION);
+    let malformed = |path: &Path, message: String| CheckpointError::Malformed { path: path.to_owned(), message };
+    let description: Description = serde_json::from_slice(&read(&path)?).map_err(|error| malformed(&path, error.to_string()))?;
+    if let Some(error) = check(&description.config).first() {
+        return Err(malformed(&path, error.to_string()));
+    }
+    let (config, shape) = (&description.config, description.task.shape());
+    let path = dir.join(WEIGHTS);
+    let model = candle_core::safetensors::load_buffer(&read(&path)?, &candle_core::Device::Cpu)
+        .and_then(|tensors| Model::new(config, shape, Parameters::from_tensors(config, &shape, tensors)?))
+        .map_err(|error| malformed(&path, error.to_string()))?;
+    Ok(Checkpoint { task: description.task, model })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    std::fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })
+}
+
+/// Replaces the file at `path` by `bytes`, at once: they go to a file beside it first, which then takes its name.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
+    let replace = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        // The new name is only durable once the folder is.
+        std::fs::File::open(folder)?.sync_all()
+    };
+    replace().map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        kernels::slices,
+        random::{Stream, generator},
+    };
+
+    fn small() -> (Model, TrialConfig) {
+        let config = TrialConfig { hidden_size: 16, layers: 1, inner_multiple: 8, ..TrialConfig::default() };
+        (Model::init(&config, Task::Sudoku4x4.shape(), &mut generator(5, Stream::Weights)).unwrap(), config)
+    }
+
+    #[test]
+    fn what_is_saved_loads_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, config) = small();
+        let folder = dir.path().join("a/b");
+        save(&folder, &model, &config, Task::Sudoku4x4).unwrap();
+        let loaded = load(&folder).unwrap();
+        assert_eq!((loaded.task, loaded.model.config()), (Task::Sudoku4x4, &config));
+        for (ours, theirs) in model.parameters().entries().iter().zip(loaded.model.parameters().entries()) {
+            let values = |var| slices::read(var, <[f32]>::to_vec).unwrap();
+            assert_eq!((&ours.name, values(&ours.var)), (&theirs.name, values(&theirs.var)));
+        }
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "no temporary file stays");
+    }
+
+    #[test]
+    fn errors_name_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, config) = small();
+        assert!(load(dir.path()).unwrap_err().to_string().contains("config.json"));
+        save(dir.path(), &model, &config, Task::Sudoku4x4).unwrap();
+        std::fs::write(dir.path().join(WEIGHTS), b"short").unwrap();
+        assert!(load(dir.path()).unwrap_err().to_string().contains("model.safetensors"));
+        std::fs::write(dir.path().join("file"), b"").unwrap();
+        assert!(save(&dir.path().join("file"), &model, &config, Task::Sudoku4x4).unwrap_err().to_string().contains("file"));
+    }
+
+    #[test]
+    fn weights_of_another_configuration_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (model, config) = small();
+        save(dir.path(), &model, &TrialConfig { layers: 2, ..config }, Task::Sudoku4x4).unwrap();
+        assert!(load(dir.path()).unwrap_err().to_string().contains("L_level.layers.1"));
+    }
+}

@@ -1,0 +1,129 @@
+//! Whole training runs, small ones.
+
+use tinysweep_proto::config::{Augment, EvaluationConfig, TrainConfig, TrialConfig, Variant};
+use tinysweep_proto::dataset::Task;
+use tinysweep_worker::{
+    data::Examples,
+    report::{Directive, Report, Reporter},
+    train::{Outcome, TrainError, train},
+};
+
+/// Four grids of 4×4 whose questions leave the last row open.
+fn puzzles() -> Examples {
+    let grids = ["1234341221434321", "2143431212343412", "1342243131244213", "4321214334121234"];
+    let labels: Vec<u8> = grids.iter().flat_map(|grid| grid.bytes().map(|digit| digit - b'0' + 1)).collect();
+    let inputs = labels.iter().enumerate().map(|(index, &token)| if index % 16 < 12 { token } else { 1 }).collect();
+    Examples { task: Task::Sudoku4x4, inputs, labels }
+}
+
+fn config(variant: Variant) -> TrialConfig {
+    TrialConfig {
+        variant,
+        hidden_size: 32,
+        num_heads: 4,
+        layers: 1,
+        h_cycles: 2,
+        l_cycles: 2,
+        halt_max_steps: 3,
+        inner_multiple: 32,
+        puzzle_emb_len: 1,
+        augment: Augment::None,
+        train: TrainConfig {
+            steps: 60,
+            batch_size: 8,
+            lr: 3e-3,
+            weight_decay: 0.1,
+            warmup_steps: 5,
+            ema_rate: 0.9,
+            ..TrainConfig::default()
+        },
+        evaluation: EvaluationConfig { every: 25, examples: 2, batch_size: 3 },
+        ..TrialConfig::default()
+    }
+}
+
+/// Keeps every point; stops after so many reports.
+struct Log {
+    points: Vec<(usize, String, f64)>,
+    left: usize,
+}
+
+impl Reporter for Log {
+    fn report(&mut self, report: &Report) -> Directive {
+        self.points.extend(report.points.iter().map(|(name, value)| (report.step, name.clone(), *value)));
+        self.left -= 1;
+        if self.left == 0 { Directive::Stop } else { Directive::Continue }
+    }
+}
+
+fn run(config: &TrialConfig, seed: u64) -> (Outcome, Vec<(usize, String, f64)>) {
+    let mut log = Log { points: Vec::new(), left: usize::MAX };
+    let outcome = train(config, seed, &puzzles(), &puzzles(), &mut log).unwrap();
+    (outcome, log.points)
+}
+
+#[test]
+fn both_variants_learn_four_puzzles_by_heart() {
+    for variant in [Variant::Att, Variant::Mlp] {
+        let mut config = config(variant);
+        config.train.steps = 250;
+        let (outcome, points) = run(&config, 1);
+        assert_eq!(outcome.metrics["test/exact_accuracy"], 1.0, "{variant:?}: {:?}", outcome.metrics);
+        let losses: Vec<f64> = points.iter().filter(|point| point.1 == "train/lm_loss").map(|point| point.2).collect();
+        assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.1, "{losses:?}");
+        assert_eq!(outcome.exact_accuracy_by_step.len(), 3);
+        assert_eq!(outcome.steps, 250);
+    }
+}
+
+#[test]
+fn the_seed_decides_every_bit() {
+    let config = config(Variant::Mlp);
+    let ((first, first_points), (second, second_points)) = (run(&config, 7), run(&config, 7));
+    assert_eq!(first.metrics, second.metrics);
+    assert_eq!(first_points, second_points);
+    for (a, b) in first.model.parameters().entries().iter().zip(second.model.parameters().entries()) {
+        let values = |var: &candle_core::Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&a.var), values(&b.var), "{}", a.name);
+    }
+    assert_ne!(run(&config, 8).0.metrics, first.metrics);
+}
+
+#[test]
+fn evaluation_is_reported_at_its_steps() {
+    let (_, points) = run(&config(Variant::Att), 1);
+    let steps: Vec<usize> = points.iter().filter(|point| point.1 == "test/exact_accuracy").map(|point| point.0).collect();
+    assert_eq!(steps, [25, 50]);
+}
+
+#[test]
+fn a_stop_ends_training() {
+    let mut log = Log { points: Vec::new(), left: 3 };
+    let result = train(&config(Variant::Att), 1, &puzzles(), &puzzles(), &mut log);
+    assert!(matches!(result, Err(TrainError::Stopped)));
+    assert_eq!(log.points.iter().map(|point| point.0).max(), Some(3));
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused() {
+    let mut log = Log { points: Vec::new(), left: usize::MAX };
+    let mut with = |config: &TrialConfig, examples: &Examples| train(config, 1, examples, &puzzles(), &mut log).unwrap_err();
+    let none = Examples { task: Task::Sudoku4x4, inputs: Vec::new(), labels: Vec::new() };
+    assert!(with(&config(Variant::Att), &none).to_string().contains("no training puzzle"));
+    let other = Examples { task: Task::Sudoku6x6, ..puzzles() };
+    assert!(with(&config(Variant::Att), &other).to_string().contains("sudoku-6x6"));
+    let odd = TrialConfig { num_heads: 5, ..config(Variant::Att) };
+    assert!(matches!(with(&odd, &puzzles()), TrainError::Config(_)));
+    let unknown = Examples { inputs: vec![200; 64], ..puzzles() };
+    assert!(with(&config(Variant::Att), &unknown).to_string().contains("token 200"));
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_training() {
+    let mut wild = config(Variant::Att);
+    wild.train.lr = 10.0;
+    wild.train.weight_decay = 1000.0;
+    wild.train.steps = 200;
+    let mut log = Log { points: Vec::new(), left: usize::MAX };
+    assert!(matches!(train(&wild, 1, &puzzles(), &puzzles(), &mut log), Err(TrainError::NonFinite { .. })));
+}
