@@ -1,0 +1,1 @@
+//! Published results. Filled in by the next commit.

@@ -1,0 +1,1 @@
+//! Ranking. Filled in by the next commit.

@@ -1,0 +1,350 @@
+//! The sweep file: YAML in, typed plan of trials out, or every mistake with its line and column.
+//!
+//! * [`yaml`]: text to a tree that knows the place of each value, within limits.
+//! * [`fields`]: typed values out of that tree.
+//! * [`settings`], [`base`], [`parameters`]: the configuration, its fixed and its varying part.
+//! * [`expression`]: the language of `constraints`.
+//! * [`proposals`]: the trials themselves.
+//!
+//! Nothing in a file is ignored: a key is used, or it is an error.
+
+mod base;
+mod error;
+mod expression;
+mod fields;
+mod parameters;
+mod proposals;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+use tinysweep_proto::config::TrialConfig;
+use tinysweep_proto::dataset::{BENCHMARKS, Benchmark, Source, benchmark};
+use tinysweep_proto::metric::{Goal, TEST_METRICS, test_metric};
+
+pub use error::{Position, SpecError, SpecErrors};
+pub use expression::{Constraint, ExpressionError, Facts};
+pub use proposals::Proposal;
+
+use super::space::Space;
+use error::Report;
+use fields::Fields;
+use settings::Settings;
+use yaml::{Content, Node};
+
+/// The most trials that a sweep may have.
+pub const TRIAL_LIMIT: u64 = 1_000_000;
+/// The most replicates that a trial may have.
+const REPLICATE_LIMIT: i64 = 1000;
+/// The most puzzles that may be generated for one part of a data set.
+const COUNT_LIMIT: i64 = 10_000_000;
+/// Characters of a name.
+const NAME_LIMIT: usize = 200;
+/// Characters of a description, and of a path.
+const TEXT_LIMIT: usize = 4096;
+/// Characters of a constraint.
+const CONSTRAINT_LIMIT: usize = 1000;
+
+/// A sweep file, read and checked.
+#[derive(Clone, Debug)]
+pub struct SweepSpec {
+    /// What the sweep is called: `name`, else the file's name without its ending.
+    pub name: String,
+    /// What it is for; may be empty.
+    pub description: String,
+    /// The question that its trials answer.
+    pub benchmark: &'static Benchmark,
+    /// Which puzzles.
+    pub data: DataSpec,
+    /// How trials are chosen.
+    pub method: Method,
+    /// What they are judged by.
+    pub metric: MetricSpec,
+    /// What all trials share.
+    pub base: TrialConfig,
+    /// What they differ in, in the order of the file.
+    pub space: Space,
+    /// Conditions that every trial meets.
+    pub constraints: Vec<Constraint>,
+    /// Seeds that each trial is run with, at least 1.
+    pub replicates: u32,
+    /// Seed of everything random in the sweep; fits in 63 bits.
+    pub seed: u64,
+    /// The most trials.
+    pub run_cap: Option<u32>,
+    file: String,
+    settings: Settings,
+    places: Places,
+}
+
+/// Where blocks stand that an error found later points at.
+#[derive(Clone, Copy, Debug)]
+struct Places {
+    method: Position,
+    parameters: Position,
+    constraints: Position,
+}
+
+/// How trials are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Every combination, in the order of the file, the last parameter varying fastest.
+    Grid,
+    /// Independent draws.
+    Random,
+}
+
+impl Method {
+    /// The word in the sweep file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grid => "grid",
+            Self::Random => "random",
+        }
+    }
+}
+
+/// What trials are judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MetricSpec {
+    /// A metric of the test evaluation, such as `test/exact_accuracy`.
+    pub name: &'static str,
+    /// Which way is better: as the file says, else as is natural for the metric (W&B would minimise).
+    pub goal: Goal,
+}
+
+/// Which puzzles trials are trained and measured on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSpec {
+    /// Training puzzles; none takes as many as the benchmark generates.
+    pub train: Option<PartSpec>,
+    /// Test puzzles; none takes as many as the benchmark generates.
+    pub test: Option<PartSpec>,
+    /// Seed of generated puzzles.
+    pub seed: u64,
+    /// Cells that generated puzzles give away; none leaves it to the generator.
+    pub givens: Option<usize>,
+}
+
+/// Where one part of the data comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartSpec {
+    /// A file, as the sweep file names it.
+    Path(String),
+    /// This many generated puzzles.
+    Count(u64),
+}
+
+const KEYS: &[&str] = &[
+    "name",
+    "description",
+    "benchmark",
+    "data",
+    "method",
+    "metric",
+    "config",
+    "parameters",
+    "constraints",
+    "replicates",
+    "seed",
+    "run_cap",
+    "max_trials",
+];
+
+impl SweepSpec {
+    /// Reads a sweep file. `file_name` is what errors call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file by itself. What is wrong with single trials is found by [`proposals`](Self::proposals).
+    pub fn parse(yaml: &str, file_name: &str) -> Result<Self, SpecErrors> {
+        let mut report = Report::new(file_name);
+        let spec = yaml::parse(yaml, &mut report).and_then(|root| read(&mut report, &root, file_name));
+        report.finish(spec)
+    }
+}
+
+fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
+    let keys = Fields::read_all(report, root, "a sweep file", KEYS, unsupported)?;
+    let benchmark = read_benchmark(report, &keys);
+    let mut settings = Settings::default();
+    let mut base = keys.get("config").map(|node| base::read(report, node, &mut settings)).unwrap_or_default();
+    let space = keys.get("parameters").map(|node| parameters::read(report, node, &mut settings, &mut base)).unwrap_or_default();
+    let name = match keys.get("name") {
+        Some(node) => fields::text(report, node, "`name`", NAME_LIMIT).map(str::to_owned),
+        None => Some(stem(file)),
+    };
+    let description = keys.get("description").map_or(Some(""), |node| fields::text(report, node, "`description`", TEXT_LIMIT));
+    let metric = read_metric(report, keys.get("metric"));
+    let method = keys.get("method").map_or(Some(Method::Grid), |node| read_method(report, node));
+    let constraints = keys.get("constraints").map_or(Some(Vec::new()), |node| read_constraints(report, node));
+    let replicates = keys.get("replicates").map_or(Some(1), |node| fields::whole(report, node, "`replicates`", 1..=REPLICATE_LIMIT));
+    let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed`", 0..=i64::MAX));
+    let run_cap = read_run_cap(report, &keys);
+    let data = benchmark.and_then(|benchmark| read_data(report, keys.get("data"), benchmark, root.at));
+    let place = |key| keys.entry(key).map_or(Position::START, |entry| entry.at);
+    let spec = SweepSpec {
+        name: name?,
+        description: description?.to_owned(),
+        benchmark: benchmark?,
+        data: data?,
+        method: method?,
+        metric: metric?,
+        base,
+        space,
+        constraints: constraints?,
+        replicates: replicates? as u32,
+        seed: seed? as u64,
+        run_cap: run_cap?,
+        file: file.to_owned(),
+        settings,
+        places: Places { method: place("method"), parameters: place("parameters"), constraints: place("constraints") },
+    };
+    proposals::check_count(report, &spec)?;
+    Some(spec)
+}
+
+/// Words for keys that other tools or later versions know: silence about them would look like consent.
+fn unsupported(key: &str) -> Option<String> {
+    let reason = match key {
+        "program" | "command" | "job" | "image_uri" => "is not needed: workers train the built-in models",
+        "project" | "entity" | "kind" | "apiVersion" | "controller" => "is not needed: the coordinator keeps all sweeps",
+        "early_terminate" => "is not supported yet: every trial runs to its end",
+        "baselines" => "is not supported yet; published results of the benchmark always appear on the leaderboard",
+        "metrics" => "is not supported yet; name one metric in `metric`",
+        "scheduler" | "zip" | "when" | "budget" | "priority" | "resources" | "retry" => "is not supported yet",
+        _ => return None,
+    };
+    Some(format!("`{key}` {reason}; remove it"))
+}
+
+fn stem(file: &str) -> String {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let stem: String = stem.chars().take(NAME_LIMIT).collect();
+    if stem.is_empty() { "sweep".into() } else { stem }
+}
+
+fn read_benchmark(report: &mut Report, keys: &Fields) -> Option<&'static Benchmark> {
+    let known: Vec<_> = BENCHMARKS.iter().map(|known| known.name).collect();
+    let Some(node) = keys.get("benchmark") else {
+        return report.error(keys.at, format!("`benchmark` is missing; it is one of {}", known.join(", ")));
+    };
+    let name = fields::text(report, node, "`benchmark`", NAME_LIMIT)?;
+    match benchmark(name) {
+        Some(benchmark) => Some(benchmark),
+        None => report.error(node.at, fields::unknown("benchmark", name, &known)),
+    }
+}
+
+fn read_method(report: &mut Report, node: &Node) -> Option<Method> {
+    match &node.content {
+        Content::Text { text, .. } if matches!(text.as_str(), "bayes" | "custom") => {
+            report.error(node.at, format!("method `{text}` is not supported yet; use grid or random"))
+        }
+        _ => fields::word(report, node, "`method`", &[("grid", Method::Grid), ("random", Method::Random)]),
+    }
+}
+
+fn read_metric(report: &mut Report, node: Option<&Node>) -> Option<MetricSpec> {
+    let Some(node) = node else {
+        let metric = &TEST_METRICS[0];
+        return Some(MetricSpec { name: metric.name, goal: metric.goal });
+    };
+    let keys = Fields::read(report, node, "`metric`", &["name", "goal"], |key| {
+        matches!(key, "target" | "impute" | "impute_while_running").then(|| format!("`{key}` is not supported yet; remove it"))
+    })?;
+    let Some(name_node) = keys.get("name") else {
+        return report.error(keys.at, format!("`metric` lacks `name`, which is one of {}", metric_names().join(", ")));
+    };
+    let name = fields::text(report, name_node, "`name` of `metric`", NAME_LIMIT)?;
+    let goal = match keys.get("goal") {
+        Some(goal) => {
+            let words = [("maximize", Goal::Maximize), ("minimize", Goal::Minimize)];
+            Some(fields::word(report, goal, "`goal`", &words)?)
+        }
+        None => None,
+    };
+    match test_metric(name) {
+        Some(metric) => Some(MetricSpec { name: metric.name, goal: goal.unwrap_or(metric.goal) }),
+        None => report.error(name_node.at, fields::unknown("metric", name, &metric_names())),
+    }
+}
+
+fn metric_names() -> Vec<&'static str> {
+    TEST_METRICS.iter().map(|metric| metric.name).collect()
+}
+
+fn read_constraints(report: &mut Report, node: &Node) -> Option<Vec<Constraint>> {
+    let items = fields::list(report, node, "`constraints`")?;
+    // Not `filter_map(...)?` on the first: all of them are to be reported.
+    let constraints: Vec<_> = items.iter().map(|item| read_constraint(report, item)).collect();
+    constraints.into_iter().collect()
+}
+
+fn read_constraint(report: &mut Report, node: &Node) -> Option<Constraint> {
+    let text = fields::text(report, node, "a constraint", CONSTRAINT_LIMIT)?;
+    match Constraint::parse(text) {
+        Ok(constraint) => Some(constraint),
+        Err(error) => {
+            let at = match node.content {
+                Content::Text { text_at: Some(at), .. } => Position { column: at.column + error.offset, ..at },
+                _ => node.at,
+            };
+            report.error(at, format!("constraint `{}`: {}", yaml::shortened(text), error.message))
+        }
+    }
+}
+
+fn read_run_cap(report: &mut Report, keys: &Fields) -> Option<Option<u32>> {
+    if let (Some(cap), Some(alias)) = (keys.entry("run_cap"), keys.entry("max_trials")) {
+        return report.error(alias.at, format!("`max_trials` is `run_cap`, which line {} sets already; keep one of the two", cap.at.line));
+    }
+    let Some(entry) = keys.entry("run_cap").or_else(|| keys.entry("max_trials")) else { return Some(None) };
+    let what = format!("`{}`", entry.key);
+    fields::whole(report, &entry.value, &what, 1..=TRIAL_LIMIT as i64).map(|cap| Some(cap as u32))
+}
+
+fn read_data(report: &mut Report, node: Option<&Node>, benchmark: &Benchmark, root: Position) -> Option<DataSpec> {
+    let mut data = DataSpec { train: None, test: None, seed: 0, givens: None };
+    if let Some(node) = node {
+        let keys = Fields::read(report, node, "`data`", &["train", "test", "seed", "givens"], |_| None)?;
+        let train = keys.get("train").map_or(Some(None), |node| read_part(report, node, "`train`").map(Some));
+        let test = keys.get("test").map_or(Some(None), |node| read_part(report, node, "`test`").map(Some));
+        let cells = benchmark.task.shape().seq_len as i64;
+        let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed` of `data`", 0..=i64::MAX));
+        let givens = keys.get("givens").map_or(Some(None), |node| fields::whole(report, node, "`givens`", 1..=cells).map(Some));
+        data = DataSpec { train: train?, test: test?, seed: seed? as u64, givens: givens?.map(|givens| givens as usize) };
+        refuse_unused_data_keys(report, &keys, &data)?;
+    }
+    let lacks_a_part = data.train.is_none() || data.test.is_none();
+    if benchmark.source == Source::Files && lacks_a_part {
+        let name = benchmark.name;
+        let message = format!("the puzzles of `{name}` come from files; name them, as in `data: {{train: train.csv, test: test.csv}}`");
+        return report.error(node.map_or(root, |node| node.at), message);
+    }
+    Some(data)
+}
+
+/// The seed and the givens are those of generated puzzles; files have neither.
+fn refuse_unused_data_keys(report: &mut Report, keys: &Fields, data: &DataSpec) -> Option<()> {
+    let is_file = |part: &Option<PartSpec>| matches!(part, Some(PartSpec::Path(_)));
+    if !(is_file(&data.train) && is_file(&data.test)) {
+        return Some(());
+    }
+    let mut right = Some(());
+    for entry in ["seed", "givens"].into_iter().filter_map(|key| keys.entry(key)) {
+        right = report.error(entry.at, format!("`{}` is about generated puzzles, and both parts are files; remove it", entry.key));
+    }
+    right
+}
+
+fn read_part(report: &mut Report, node: &Node, what: &str) -> Option<PartSpec> {
+    match &node.content {
+        Content::Text { .. } => fields::text(report, node, what, TEXT_LIMIT).map(|path| PartSpec::Path(path.to_owned())),
+        Content::Int(_) | Content::Float(_) => {
+            fields::whole(report, node, what, 1..=COUNT_LIMIT).map(|count| PartSpec::Count(count as u64))
+        }
+        _ => report.error(node.at, format!("{what} must be the path of a file or a number of puzzles, not {}", node.description())),
+    }
+}

@@ -1,0 +1,202 @@
+//! The trials of a sweep: which configurations, in which order, under which names.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+use tinysweep_proto::config::{self, ConfigError, TrialConfig};
+
+use super::error::{Position, Report, SpecErrors};
+use super::{Facts, Method, SweepSpec, TRIAL_LIMIT};
+use crate::domain::sampler::Draw;
+
+/// How often a random trial is drawn anew because a constraint excludes it or an earlier trial is the same.
+const DRAW_LIMIT: u32 = 1000;
+
+/// A trial that a sweep proposes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proposal {
+    /// Dense from 0.
+    pub number: u32,
+    /// The whole configuration.
+    pub config: TrialConfig,
+    /// Canonical path and value of each hyper-parameter that the sweep varies, in the order of the file.
+    pub varied: Vec<(String, Value)>,
+    /// What varies, in short, as in `l_cycles=2 hidden_size=64`; the sweep's name where nothing does.
+    pub name: String,
+}
+
+impl SweepSpec {
+    /// Every trial of the sweep: the same ones for the same file, always.
+    ///
+    /// A random sweep has fewer than `run_cap` trials where no more different ones were found ([`shortfall`](Self::shortfall) says so).
+    ///
+    /// # Errors
+    /// Configurations that cannot be run, at the place of the value that is wrong; constraints that leave no trial.
+    pub fn proposals(&self) -> Result<Vec<Proposal>, SpecErrors> {
+        let mut report = Report::new(&self.file);
+        let template = Template::new(self);
+        let trials = match self.method {
+            Method::Grid => self.grid(&template, &mut report),
+            Method::Random => self.random(&template, &mut report),
+        };
+        if trials.is_empty() && report.is_empty() {
+            report.error::<()>(self.places.constraints, "the constraints leave no trial; loosen one or add values");
+        }
+        report.finish(Some(trials))
+    }
+
+    /// Why there are only `found` trials, where the file asks for more.
+    pub fn shortfall(&self, found: usize) -> Option<String> {
+        let wanted = self.run_cap.filter(|cap| self.method == Method::Random && found < *cap as usize)?;
+        Some(format!("only {found} different trials were found of the {wanted} asked for"))
+    }
+
+    /// How many trials there are at the most: exact for a grid without constraints.
+    pub fn trial_limit(&self) -> u64 {
+        let cap = self.run_cap.map_or(u64::MAX, u64::from);
+        match self.method {
+            Method::Grid => self.space.grid_len().unwrap_or(u64::MAX).min(cap),
+            Method::Random => self.space.draw_len().unwrap_or(u64::MAX).min(cap),
+        }
+    }
+
+    fn grid(&self, template: &Template, report: &mut Report) -> Vec<Proposal> {
+        let cap = self.run_cap.unwrap_or(u32::MAX) as usize;
+        let mut trials = Vec::new();
+        for index in 0..self.space.grid_len().unwrap_or(0) {
+            if trials.len() >= cap || report.is_full() {
+                break;
+            }
+            let values = self.space.grid_values(index);
+            let config = template.fill(&values);
+            if self.meets_constraints(&config) {
+                trials.push(self.proposal(trials.len(), config, values, report));
+            }
+        }
+        trials
+    }
+
+    fn random(&self, template: &Template, report: &mut Report) -> Vec<Proposal> {
+        let most = self.trial_limit();
+        let mut trials = Vec::new();
+        let mut seen = HashSet::new();
+        while (trials.len() as u64) < most && !report.is_full() {
+            let Some((config, values)) = self.new_draw(template, trials.len() as u64, &seen) else { break };
+            seen.insert(key(&values));
+            trials.push(self.proposal(trials.len(), config, values, report));
+        }
+        trials
+    }
+
+    /// Draws trial `number` until it meets the constraints and is none of `seen`; none after too many attempts.
+    fn new_draw(&self, template: &Template, number: u64, seen: &HashSet<String>) -> Option<(TrialConfig, Vec<Value>)> {
+        let mut draw = Draw::keyed(self.seed, number);
+        (0..DRAW_LIMIT).find_map(|_| {
+            let values = self.space.sample(&mut draw);
+            if seen.contains(&key(&values)) {
+                return None;
+            }
+            let config = template.fill(&values);
+            self.meets_constraints(&config).then_some((config, values))
+        })
+    }
+
+    fn meets_constraints(&self, config: &TrialConfig) -> bool {
+        if self.constraints.is_empty() {
+            return true;
+        }
+        let facts = Facts::of(config);
+        self.constraints.iter().all(|constraint| constraint.allows(&facts))
+    }
+
+    fn proposal(&self, number: usize, config: TrialConfig, values: Vec<Value>, report: &mut Report) -> Proposal {
+        for error in config::check(&config) {
+            report.error::<()>(self.place_of(&error, &values), format!("`{}` {}", error.path, error.message));
+        }
+        let varied: Vec<_> = self.space.parameters.iter().map(|parameter| parameter.path.to_owned()).zip(values).collect();
+        let name = if varied.is_empty() { self.name.clone() } else { name(&varied) };
+        Proposal { number: number as u32, config, varied, name }
+    }
+
+    /// Where the cause of `error` is written: the setting itself, else one that the message names, else whatever varies.
+    fn place_of(&self, error: &ConfigError, values: &[Value]) -> Position {
+        let place = |path: &str| {
+            let varied = self.space.parameters.iter().zip(values).find(|(parameter, _)| parameter.path == path);
+            varied.map(|(parameter, value)| parameter.position_of(value)).or_else(|| self.settings.position(path))
+        };
+        let named = |path: &&str| error.message.contains(*path) || (error.path == "pos_encodings" && *path == "variant");
+        place(error.path).or_else(|| self.settings.paths().find(named).and_then(place)).unwrap_or(self.places.parameters)
+    }
+}
+
+/// Checks, without listing them, that the trials can be listed and are not too many.
+pub(super) fn check_count(report: &mut Report, spec: &SweepSpec) -> Option<()> {
+    match (spec.method, spec.space.grid_len()) {
+        (Method::Random, _) if spec.run_cap.is_none() => {
+            report.error(spec.places.method, "a random sweep without `run_cap` would never end; add `run_cap: 100`, say")
+        }
+        (Method::Random, _) => Some(()),
+        (Method::Grid, Err(parameter)) => {
+            let message = format!("a grid cannot list the values of `{}`; use `values`, int_uniform, or `method: random`", parameter.path);
+            report.error(parameter.at, message)
+        }
+        (Method::Grid, Ok(len)) if len > TRIAL_LIMIT => {
+            let count = if len == u64::MAX { "too many to count".to_owned() } else { len.to_string() };
+            let message = format!(
+                "the grid has {count} trials, and {TRIAL_LIMIT} is the most; take fewer values, or `method: random` with `run_cap`"
+            );
+            report.error(spec.places.parameters, message)
+        }
+        (Method::Grid, Ok(_)) => Some(()),
+    }
+}
+
+/// The base configuration, into which the values of a trial are put.
+struct Template<'a> {
+    tree: Value,
+    paths: Vec<&'a str>,
+}
+
+impl<'a> Template<'a> {
+    fn new(spec: &'a SweepSpec) -> Self {
+        let tree = serde_json::to_value(&spec.base).expect("a struct of numbers and enums has a JSON form");
+        Self { tree, paths: spec.space.parameters.iter().map(|parameter| parameter.path).collect() }
+    }
+
+    /// The configuration with `values`, one for each varying hyper-parameter.
+    fn fill(&self, values: &[Value]) -> TrialConfig {
+        let mut tree = self.tree.clone();
+        for (path, value) in self.paths.iter().zip(values) {
+            *path.split('.').fold(&mut tree, |node, key| &mut node[key]) = value.clone();
+        }
+        serde_json::from_value(tree).expect("values have the type of their field, which was checked when they were read")
+    }
+}
+
+/// What tells one combination of values from another.
+fn key(values: &[Value]) -> String {
+    values.iter().map(|value| format!("{value} ")).collect()
+}
+
+/// `l_cycles=2 hidden_size=64`: the last part of each path, or all of it where two end alike.
+fn name(varied: &[(String, Value)]) -> String {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let label = |path: &str| {
+        let alike = varied.iter().filter(|(other, _)| last(other) == last(path)).count();
+        if alike > 1 { path.to_owned() } else { last(path) }
+    };
+    let parts: Vec<_> = varied.iter().map(|(path, value)| format!("{}={}", label(path), short(value))).collect();
+    parts.join(" ")
+}
+
+/// A value with four digits at the most, without quotes.
+fn short(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            let rounded = number.as_f64().and_then(|number| format!("{number:.3e}").parse::<f64>().ok()).unwrap_or_default();
+            Value::from(rounded).to_string()
+        }
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,456 @@
+//! Tables over whole sweep files: what is read from right ones, and the exact message for each wrong one.
+
+use proptest::prelude::*;
+use serde_json::json;
+use tinysweep_proto::config::Variant;
+
+use super::*;
+use crate::domain::space::{Domain, Shape};
+
+fn spec(yaml: &str) -> SweepSpec {
+    SweepSpec::parse(yaml, "s.yaml").unwrap_or_else(|errors| panic!("{yaml}\n{errors}"))
+}
+
+fn names(yaml: &str) -> Vec<String> {
+    spec(yaml).proposals().unwrap().into_iter().map(|trial| trial.name).collect()
+}
+
+/// The errors of a file, wherever they are found.
+fn errors(yaml: &str) -> String {
+    match SweepSpec::parse(yaml, "s.yaml") {
+        Err(errors) => errors.to_string(),
+        Ok(spec) => spec.proposals().map(|trials| format!("{} trials", trials.len())).unwrap_or_else(|errors| errors.to_string()),
+    }
+}
+
+const FULL: &str = "\
+name: depth-supervision-width
+description: Which depth?
+benchmark: sudoku-extreme
+data: {train: train.csv, test: 500, seed: 3}
+method: grid
+metric: {name: test/lm_loss}
+config:
+  variant: mlp
+  train: {steps: 100, batch_size: 768, lr: 1e-4}
+  weight_decay: 1
+parameters:
+  l_cycles: {values: [2, 4, 6, 8]}
+  T: {values: [1, 2]}
+  width: {values: [128, 256]}
+  evaluation: {parameters: {examples: {value: 64}}}
+constraints: [\"h_cycles * (l_cycles + 1) <= 9\", 'l_cycles != 8']
+replicates: 3
+seed: 11
+";
+
+#[test]
+fn a_whole_file() {
+    let spec = spec(FULL);
+    assert_eq!((spec.name.as_str(), spec.description.as_str()), ("depth-supervision-width", "Which depth?"));
+    assert_eq!(spec.benchmark.name, "sudoku-extreme");
+    let data = DataSpec { train: Some(PartSpec::Path("train.csv".into())), test: Some(PartSpec::Count(500)), seed: 3, givens: None };
+    assert_eq!(spec.data, data);
+    assert_eq!(spec.metric, MetricSpec { name: "test/lm_loss", goal: Goal::Minimize });
+    assert_eq!((spec.replicates, spec.seed, spec.run_cap), (3, 11, None));
+    assert_eq!((spec.base.train.steps, spec.base.train.lr, spec.base.train.weight_decay), (100, 1e-4, 1.0));
+    assert_eq!(spec.base.evaluation.examples, 64);
+    let paths: Vec<_> = spec.space.parameters.iter().map(|parameter| parameter.path).collect();
+    assert_eq!(paths, ["l_cycles", "h_cycles", "hidden_size"]);
+}
+
+#[test]
+fn a_grid_goes_in_the_order_of_the_file_with_the_last_fastest() {
+    let trials = spec(FULL).proposals().unwrap();
+    let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "l_cycles=2 h_cycles=1 hidden_size=128",
+            "l_cycles=2 h_cycles=1 hidden_size=256",
+            "l_cycles=2 h_cycles=2 hidden_size=128",
+            "l_cycles=2 h_cycles=2 hidden_size=256",
+            "l_cycles=4 h_cycles=1 hidden_size=128",
+            "l_cycles=4 h_cycles=1 hidden_size=256",
+            "l_cycles=6 h_cycles=1 hidden_size=128",
+            "l_cycles=6 h_cycles=1 hidden_size=256",
+        ]
+    );
+    let trial = &trials[3];
+    assert_eq!((trial.number, trial.config.l_cycles, trial.config.h_cycles, trial.config.hidden_size), (3, 2, 2, 256));
+    assert_eq!(trial.varied, [("l_cycles".into(), json!(2)), ("h_cycles".into(), json!(2)), ("hidden_size".into(), json!(256))]);
+    assert_eq!(names_with_cap(2), names[..2]);
+}
+
+fn names_with_cap(cap: u32) -> Vec<String> {
+    names(&format!("{FULL}run_cap: {cap}\n"))
+}
+
+#[test]
+fn the_least_file_is_one_trial_named_after_the_file() {
+    let spec = SweepSpec::parse("benchmark: sudoku-4x4", "sweeps/quick.start.yaml").unwrap();
+    let trials = spec.proposals().unwrap();
+    assert_eq!(trials.len(), 1);
+    assert_eq!((trials[0].name.as_str(), trials[0].varied.len()), ("quick.start", 0));
+    assert_eq!(trials[0].config, TrialConfig::default());
+    assert_eq!(spec.metric, MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize });
+}
+
+#[test]
+fn every_distribution_is_read() {
+    let uniform = |min, max| Shape::Uniform { min, max };
+    let log = |min: f64, max: f64| Shape::LogUniform { min, max };
+    let numbers = |shape, step| Domain::Numbers { shape, step };
+    let cases = [
+        ("lr: {min: 0.1, max: 1}", numbers(uniform(0.1, 1.0), None)),
+        ("lr: {min: 0, max: 1}", Domain::Integers { min: 0, max: 1 }),
+        ("width: {min: 8, max: 64}", Domain::Integers { min: 8, max: 64 }),
+        ("width: {distribution: int_uniform, min: 8, max: 64}", Domain::Integers { min: 8, max: 64 }),
+        ("lr: {distribution: uniform, min: 0, max: 1}", numbers(uniform(0.0, 1.0), None)),
+        ("width: {distribution: q_uniform, min: 8, max: 64, q: 8}", numbers(uniform(8.0, 64.0), Some(8.0))),
+        ("width: {distribution: q_uniform, min: 8, max: 64}", numbers(uniform(8.0, 64.0), Some(1.0))),
+        ("lr: {distribution: log_uniform, min: -1, max: 0}", numbers(log((-1.0_f64).exp(), 1.0), None)),
+        ("lr: {distribution: log_uniform_values, min: 1e-5, max: 1e-3}", numbers(log(1e-5, 1e-3), None)),
+        ("lr: {distribution: inv_log_uniform, min: 0, max: 3}", numbers(log((-3.0_f64).exp(), 1.0), None)),
+        ("lr: {distribution: inv_log_uniform_values, min: 1e-5, max: 1e-3}", numbers(log(1e-5, 1e-3), None)),
+        ("width: {distribution: q_log_uniform, min: 2, max: 4, q: 2}", numbers(log(2.0_f64.exp(), 4.0_f64.exp()), Some(2.0))),
+        ("width: {distribution: q_log_uniform_values, min: 8, max: 64, q: 8}", numbers(log(8.0, 64.0), Some(8.0))),
+        ("lr: {distribution: normal, mu: 0.1, sigma: 0.01}", numbers(Shape::Normal { mu: 0.1, sigma: 0.01 }, None)),
+        ("lr: {distribution: normal}", numbers(Shape::Normal { mu: 0.0, sigma: 1.0 }, None)),
+        ("lr: {distribution: q_normal, mu: 1, q: 0.1}", numbers(Shape::Normal { mu: 1.0, sigma: 1.0 }, Some(0.1))),
+        ("lr: {distribution: log_normal, mu: -7}", numbers(Shape::LogNormal { mu: -7.0, sigma: 1.0 }, None)),
+        ("width: {distribution: q_log_normal, mu: 5}", numbers(Shape::LogNormal { mu: 5.0, sigma: 1.0 }, Some(1.0))),
+    ];
+    for (parameter, domain) in cases {
+        let spec = spec(&format!("benchmark: sudoku-4x4\nmethod: random\nrun_cap: 3\nparameters: {{{parameter}}}"));
+        assert_eq!(spec.space.parameters[0].domain, domain, "{parameter}");
+    }
+}
+
+#[test]
+fn choices_keep_their_probabilities_and_take_the_type_of_their_field() {
+    let spec =
+        spec("benchmark: sudoku-4x4\nmethod: random\nrun_cap: 5\nparameters:\n  lr: {values: [1, 1e-3], probabilities: [0.25, 0.75]}");
+    match &spec.space.parameters[0].domain {
+        Domain::Choices { values, probabilities } => {
+            assert_eq!(values.iter().map(|choice| choice.value.clone()).collect::<Vec<_>>(), [json!(1.0), json!(0.001)]);
+            assert_eq!(probabilities.as_deref(), Some(&[0.25, 0.75][..]));
+        }
+        other => panic!("{other:?}"),
+    }
+    let trials = spec.proposals().unwrap();
+    assert_eq!(trials.len(), 2, "two values give two different trials");
+    assert_eq!(spec.shortfall(trials.len()).as_deref(), Some("only 2 different trials were found of the 5 asked for"));
+}
+
+#[test]
+fn names_stay_short_and_distinct() {
+    let yaml = "benchmark: sudoku-4x4\nparameters:\n  batch_size: {value: 3}\n  evaluation.batch_size: {values: [8]}\n  train: {parameters: {lr: {values: [0.000123456]}}}\n  variant: {values: [mlp]}\n  halt_exploration_prob: {values: [1]}";
+    assert_eq!(names(yaml), ["batch_size=8 lr=0.0001235 variant=mlp halt_exploration_prob=1.0"]);
+    let both = "benchmark: sudoku-4x4\nparameters:\n  batch_size: {values: [4]}\n  evaluation.batch_size: {values: [8]}";
+    assert_eq!(names(both), ["train.batch_size=4 evaluation.batch_size=8"]);
+}
+
+#[test]
+fn anchors_and_other_yaml_that_people_write() {
+    let yaml = "%YAML 1.2\n---\nbenchmark: 'sudoku-4x4' # here\nconfig: &c\n  puzzle_emb_ndim: null\n  pos_encodings: none\nparameters:\n  h_cycles: &v {values: [0x1, 2]}\n  l_cycles: *v\n...\n";
+    assert_eq!(names(yaml).len(), 4);
+    assert_eq!(names("{\"benchmark\": \"sudoku-4x4\", \"config\": {\"train\": {\"learning_rate\": 1E-3}}}\n").len(), 1);
+}
+
+#[test]
+fn constraints_see_what_is_not_varied() {
+    let yaml =
+        "benchmark: sudoku-4x4\nconfig: {variant: att}\nparameters: {width: {values: [64, 100, 128]}}\nconstraints: [width % heads == 0]";
+    assert_eq!(names(yaml), ["hidden_size=64", "hidden_size=128"]);
+    assert_eq!(spec(yaml).proposals().unwrap()[0].config.variant, Variant::Att);
+}
+
+#[test]
+fn random_trials_depend_on_the_seed_and_the_number_alone() {
+    let yaml = |seed: u64, cap: u32| {
+        format!(
+            "benchmark: sudoku-4x4\nmethod: random\nseed: {seed}\nrun_cap: {cap}\nparameters:\n  lr: {{distribution: log_uniform_values, min: 1e-5, max: 1e-2}}\n  l_cycles: {{min: 1, max: 8}}\nconstraints: [l_cycles != 3]"
+        )
+    };
+    let (few, many) = (names(&yaml(5, 10)), names(&yaml(5, 40)));
+    assert_eq!(many.len(), 40);
+    assert_eq!(few, many[..10]);
+    assert!(many.iter().all(|name| !name.contains("l_cycles=3")));
+    assert_ne!(few, names(&yaml(6, 10)));
+}
+
+#[test]
+fn random_trials_are_all_different() {
+    let yaml =
+        "benchmark: sudoku-4x4\nmethod: random\nmax_trials: 12\nparameters:\n  h_cycles: {values: [1, 2, 3]}\n  l_cycles: {min: 1, max: 4}";
+    let mut trials = names(yaml);
+    trials.sort();
+    trials.dedup();
+    assert_eq!(trials.len(), 12);
+}
+
+/// A file with `parameters:` as given, on line 3.
+fn parameters(parameters: &str) -> String {
+    format!("benchmark: sudoku-4x4\nparameters:\n  {parameters}")
+}
+
+#[test]
+fn mistakes_in_the_file_as_such() {
+    let bomb = format!(
+        "a: &a [x,x,x,x,x,x,x,x,x,x]\n{}",
+        ["b a", "c b", "d c", "e d", "f e"]
+            .map(|pair| {
+                let (new, old) = pair.split_once(' ').unwrap();
+                format!("{new}: &{new} [{}]\n", vec![format!("*{old}"); 10].join(","))
+            })
+            .concat()
+    );
+    let deep = format!("benchmark: {}{}", "[".repeat(40), "]".repeat(40));
+    let cases = [
+        ("", "s.yaml:1:1: the file is empty; the least a sweep needs is `benchmark: NAME`"),
+        ("# nothing\n", "s.yaml:1:1: the file is empty; the least a sweep needs is `benchmark: NAME`"),
+        ("---\n", "s.yaml:1:1: the file is empty; the least a sweep needs is `benchmark: NAME`"),
+        ("- a\n- b\n", "s.yaml:1:1: a sweep file must be a mapping of `key: value`, not a list"),
+        ("hello", "s.yaml:1:1: a sweep file must be a mapping of `key: value`, not `hello`"),
+        (
+            "benchmark: sudoku-4x4\n---\nbenchmark: sudoku-4x4\n",
+            "s.yaml:2:1: a second document starts here; a sweep file is one document, so remove this one",
+        ),
+        ("config:\n\tlr: 1\n", "s.yaml:2:2: not valid YAML: the line is indented with a tab; use spaces"),
+        ("benchmark: !!str sudoku-4x4", "s.yaml:1:18: tag `!!str`; sweep files take values without tags"),
+        ("benchmark: sudoku-4x4\nbenchmark: sudoku-4x4", "s.yaml:2:1: key `benchmark` is already on line 1; remove one of the two"),
+        ("? [a]\n: b\n", "s.yaml:1:3: a key must be a plain word, as in `name: value`"),
+        ("benchmark: &b [*b]", "s.yaml:1:16: this alias lies inside the value that it stands for; write the value out"),
+        ("<<: {a: b}\nbenchmark: sudoku-4x4", "s.yaml:1:1: merge key `<<` is not supported; write the keys out"),
+        (&bomb, "s.yaml:5:29: the file expands to more than 100000 values; shorten it or use fewer aliases"),
+        (&deep, "s.yaml:1:43: values lie deeper than 32 levels in one another; a sweep file needs five"),
+    ];
+    for (yaml, message) in cases {
+        assert_eq!(errors(yaml).lines().next().unwrap(), message, "{yaml}");
+    }
+    assert!(errors("benchmark: [a").starts_with("s.yaml:"), "{}", errors("benchmark: [a"));
+    assert_eq!(errors(&" ".repeat(1 << 21)), "s.yaml:1:1: the file has 2097152 bytes; a sweep file may have 1048576");
+}
+
+#[test]
+fn mistakes_in_the_keys_of_the_file() {
+    let with = |rest: &str| format!("benchmark: sudoku-4x4\n{rest}");
+    let cases = [
+        ("name: x".to_owned(), "1:1: `benchmark` is missing; it is one of sudoku-4x4, sudoku-6x6, sudoku-extreme"),
+        ("benchmark: sudoku-extrem".into(), "1:12: unknown benchmark `sudoku-extrem`; did you mean `sudoku-extreme`?"),
+        ("benchmark: 9".into(), "1:12: `benchmark` must be text, not `9`; put it in quotes"),
+        (with("paramters: {}"), "2:1: unknown key `paramters`; did you mean `parameters`?"),
+        (with("early_terminate: {type: asha}"), "2:1: `early_terminate` is not supported yet: every trial runs to its end; remove it"),
+        (with("program: train.py"), "2:1: `program` is not needed: workers train the built-in models; remove it"),
+        (with("project: p"), "2:1: `project` is not needed: the coordinator keeps all sweeps; remove it"),
+        (
+            with("baselines: published"),
+            "2:1: `baselines` is not supported yet; published results of the benchmark always appear on the leaderboard; remove it",
+        ),
+        (with("budget: {gpu_hours: 2}"), "2:1: `budget` is not supported yet; remove it"),
+        (with("method: bayes"), "2:9: method `bayes` is not supported yet; use grid or random"),
+        (with("method: gird"), "2:9: unknown `method` `gird`; did you mean `grid`?"),
+        (with("method: random"), "2:1: a random sweep without `run_cap` would never end; add `run_cap: 100`, say"),
+        (with("replicates: many"), "2:13: `replicates` must be a whole number from 1 to 1000, not `many`"),
+        (with("replicates: 0"), "2:13: `replicates` must be a whole number from 1 to 1000, not `0`"),
+        (with("replicates: 1.5"), "2:13: `replicates` must be a whole number from 1 to 1000, not `1.5`"),
+        (
+            with("seed: 99999999999999999999"),
+            "2:7: `seed` must be a whole number from 0 to 9223372036854775807, not `100000000000000000000`",
+        ),
+        (with("seed: -1"), "2:7: `seed` must be a whole number from 0 to 9223372036854775807, not `-1`"),
+        (with("run_cap: 0"), "2:10: `run_cap` must be a whole number from 1 to 1000000, not `0`"),
+        (with("run_cap: 1\nmax_trials: 2"), "3:1: `max_trials` is `run_cap`, which line 2 sets already; keep one of the two"),
+        (with("name: 7"), "2:7: `name` must be text, not `7`; put it in quotes"),
+        (with("name: ''"), "2:7: `name` must have 1 to 200 characters"),
+        (with("metric: test/exact_accuracy"), "2:9: `metric` must be a mapping of `key: value`, not `test/exact_accuracy`"),
+        (with("metric: {name: test/exact_acuracy}"), "2:16: unknown metric `test/exact_acuracy`; did you mean `test/exact_accuracy`?"),
+        (with("metric: {name: test/lm_loss, goal: lowest}"), "2:36: unknown `goal` `lowest`; known are maximize, minimize"),
+        (with("metric: {name: test/lm_loss, target: 1}"), "2:30: `target` is not supported yet; remove it"),
+        (with("metric: {nmae: test/lm_loss}"), "2:10: unknown key `nmae`; did you mean `name`?"),
+        (with("data: {train: 0}"), "2:15: `train` must be a whole number from 1 to 10000000, not `0`"),
+        (with("data: {train: [a]}"), "2:15: `train` must be the path of a file or a number of puzzles, not a list"),
+        (with("data: {givens: 17}"), "2:16: `givens` must be a whole number from 1 to 16, not `17`"),
+        (with("data: {tarin: a.csv}"), "2:8: unknown key `tarin`; did you mean `train`?"),
+        (
+            with("data: {train: a.csv, test: b.csv, seed: 1}"),
+            "2:35: `seed` is about generated puzzles, and both parts are files; remove it",
+        ),
+        (
+            "name: x\nbenchmark: sudoku-extreme".into(),
+            "1:1: the puzzles of `sudoku-extreme` come from files; name them, as in `data: {train: train.csv, test: test.csv}`",
+        ),
+        (with("constraints: h_cycles < 3"), "2:14: `constraints` must be a list such as [a, b], not `h_cycles < 3`"),
+        (with("constraints: []"), "2:14: `constraints` is empty; it needs at least one item"),
+        (with("constraints: [3]"), "2:15: a constraint must be text, not `3`; put it in quotes"),
+        (
+            with("constraints:\n- h_cycles < 9\n- \"hiden_size < 3\""),
+            "4:4: constraint `hiden_size < 3`: unknown hyper-parameter `hiden_size`; did you mean `hidden_size`?",
+        ),
+        (with("constraints: ['h_cycles < (']"), "2:28: constraint `h_cycles < (`: unexpected end; expected a number or a hyper-parameter"),
+        (with("constraints: [h_cycles > 3]"), "2:1: the constraints leave no trial; loosen one or add values"),
+    ];
+    for (yaml, message) in cases {
+        assert_eq!(errors(&yaml), format!("s.yaml:{message}"), "{yaml}");
+    }
+}
+
+#[test]
+fn mistakes_in_config() {
+    let config = |config: &str| format!("benchmark: sudoku-4x4\nconfig:\n  {config}");
+    let cases = [
+        (config("hiden_size: 64"), "3:3: unknown hyper-parameter `hiden_size`; did you mean `hidden_size`?"),
+        (config("hidden_size: wide"), "3:16: `hidden_size` must be a whole number, 0 or more, not `wide`"),
+        (config("hidden_size: 64.5"), "3:16: `hidden_size` must be a whole number, 0 or more, not `64.5`"),
+        (config("hidden_size: -3"), "3:16: `hidden_size` must be a whole number, 0 or more, not `-3`"),
+        (config("hidden_size: 0"), "3:16: `hidden_size` is 0; it must be from 1 to 1048576"),
+        (config("hidden_size: 1e300"), "3:16: `hidden_size` must be a whole number, 0 or more, not `1"),
+        (config("hidden_size:"), "3:14: `hidden_size` must be a whole number, 0 or more, not nothing"),
+        (config("hidden_size: [64]"), "3:16: `hidden_size` must be a whole number, 0 or more, not a list"),
+        (config("lr: .nan"), "3:7: `train.lr` must be a number, not `NaN`"),
+        (config("lr: -1e-3"), "3:7: `train.lr` is -0.001; it must be a number from 0 to 10"),
+        (config("lr: 1e999"), "3:7: `train.lr` must be a number, not `inf`"),
+        (config("variant: conv"), "3:12: `variant` must be `mlp` or `att`, not `conv`"),
+        (config("augment: some"), "3:12: `augment` must be one of `none`, `digits`, `full`, not `some`"),
+        (config("train: 3"), "3:10: `train` must be a mapping of `key: value`, not `3`"),
+        (config("train: {learning_rat: 3}"), "3:11: unknown hyper-parameter in `train`: `learning_rat`; "),
+        (config("train: {width: 3}"), "3:11: unknown hyper-parameter in `train`: `width`; "),
+        (
+            config("lr: 1e-3\n  train: {lr: 1e-3}"),
+            "4:11: `lr`, which means `train.lr`, is already set in `config` on line 3; keep one of the two",
+        ),
+        (
+            config("recursion_depth: 3\n  n: 3"),
+            "4:3: `n`, which means `l_cycles`, is already set in `config` on line 3; keep one of the two",
+        ),
+        (config("variant: att\n  hidden_size: 100"), "4:16: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do"),
+        (config("variant: att\n  num_heads: 7"), "4:14: `hidden_size` is 512, which num_heads 7 does not divide; 518 would do"),
+        (
+            config("pos_encodings: rope"),
+            "3:18: `pos_encodings` rope turns queries and keys, which variant mlp has none of; use none or learned",
+        ),
+    ];
+    for (yaml, message) in cases {
+        let found = errors(&yaml);
+        assert!(found.starts_with(&format!("s.yaml:{message}")) && found.lines().count() == 1, "{yaml}\n{found}");
+    }
+}
+
+#[test]
+fn mistakes_in_parameters() {
+    let cases = [
+        ("lr: 0.1", "3:7: parameter `lr` must be `{values: […]}`, `{value: …}` or `{min: …, max: …}`, not `0.1`"),
+        ("learning_rte: {value: 1}", "3:3: unknown hyper-parameter `learning_rte`; did you mean `learning_rate`?"),
+        ("lr: {valeus: [1]}", "3:8: unknown key `valeus`; did you mean `values`?"),
+        ("lr: {}", "3:3: parameter `lr` says not what it varies over; give it `values`, `value`, or `min` and `max`"),
+        ("lr: {min: 0.1}", "3:3: parameter `lr` says not what it varies over; give it `values`, `value`, or `min` and `max`"),
+        ("lr: {values: []}", "3:16: `values` of `lr` is empty; it needs at least one item"),
+        ("lr: {values: 3}", "3:16: `values` of `lr` must be a list such as [a, b], not `3`"),
+        ("width: {values: [64, 128, 64.0]}", "3:29: `64` is already among the values of `width` (line 3, column 20); remove one"),
+        ("lr: {values: [1e-3, .nan]}", "3:23: `train.lr` must be a number, not `NaN`"),
+        ("lr: {values: [1e-3, -1e-3]}", "3:23: `train.lr` is -0.001; it must be a number from 0 to 10"),
+        ("lr: {value: fast}", "3:15: `train.lr` must be a number, not `fast`"),
+        ("lr: {value: 1, min: 0}", "3:18: `min` means nothing to distribution `constant`, which takes value"),
+        ("lr: {min: 0.1, max: 1, q: 0.1}", "3:26: `q` means nothing to distribution `uniform`, which takes min, max"),
+        ("lr: {distribution: unifrom, min: 0, max: 1}", "3:22: unknown `distribution` `unifrom`; did you mean `uniform`?"),
+        ("lr: {distribution: beta, a: 1}", "3:28: unknown key `a`; "),
+        ("lr: {distribution: beta}", "3:7: distribution `beta` is not supported yet; use uniform or normal"),
+        ("lr: {distribution: uniform, min: 0}", "3:3: parameter `lr` lacks `max`"),
+        ("lr: {distribution: normal, sigma: 0}", "3:37: `sigma` must be greater than 0, not `0`"),
+        ("lr: {min: 1.0, max: 0.1}", "3:13: `min` 1 must be less than `max` 0.1"),
+        ("width: {min: 9, max: 8}", "3:16: `min` 9 is greater than `max` 8; swap them"),
+        ("width: {min: -1, max: 8}", "3:16: `hidden_size` must be a whole number, 0 or more, not `-1`"),
+        ("lr: {min: 0.0, max: 99.0}", "3:23: `train.lr` is 99; it must be a number from 0 to 10"),
+        ("lr: {distribution: log_uniform_values, min: 0, max: 1}", "3:47: `min` of `log_uniform_values` must be greater than 0, not `0`"),
+        (
+            "lr: {distribution: log_uniform, min: 1e-5, max: 0.1}",
+            "3:40: `log_uniform` takes natural logarithms, so this draws 1.0000 to 1.1052; for values write `log_uniform_values`",
+        ),
+        (
+            "width: {distribution: uniform, min: 8, max: 64}",
+            "3:3: `width` takes whole numbers; use int_uniform, or a `q_` distribution with a whole q, not `uniform`",
+        ),
+        ("variant: {min: 0, max: 1}", "3:3: `variant` takes words, not numbers; list them in `values`"),
+        ("lr: {distribution: q_uniform, min: 0, max: 1, q: 0}", "3:52: `q` must be greater than 0, not `0`"),
+        ("lr: {values: [1, 2], probabilities: [1]}", "3:39: 1 probabilities for 2 values; give one for each"),
+        ("lr: {values: [1, 2], probabilities: [0.5, 0.6]}", "3:39: the probabilities sum to 1.1; they must sum to 1"),
+        ("lr: {values: [1, 2], probabilities: [-1, 2]}", "3:40: a probability must be from 0 to 1, not `-1`"),
+        ("lr: {min: 0.1, max: 1}", "3:3: a grid cannot list the values of `train.lr`; use `values`, int_uniform, or `method: random`"),
+        ("train: {lr: {value: 1}}", "3:3: `train` is a group; write its settings below it, as in `train: {parameters: {…}}`"),
+        (
+            "T: {values: [1, 2]}\n  h_cycles: {values: [1, 2]}",
+            "4:3: `h_cycles` is already set in `parameters` on line 3; keep one of the two",
+        ),
+        (
+            "width: {values: [64, 100]}\n  variant: {values: [mlp, att]}",
+            "3:24: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do",
+        ),
+        (
+            "width: {min: 1, max: 100000}\n  heads: {min: 1, max: 100000}",
+            "2:1: the grid has 10000000000 trials, and 1000000 is the most; take fewer values, or `method: random` with `run_cap`",
+        ),
+        ("seed: {values: [1, 2]}", "3:3: unknown hyper-parameter `seed`; "),
+    ];
+    for (text, message) in cases {
+        let found = errors(&parameters(text));
+        assert!(found.starts_with(&format!("s.yaml:{message}")) && found.lines().count() == 1, "{text}\n{found}");
+    }
+    let twice = "benchmark: sudoku-4x4\nconfig: {n: 2}\nparameters: {l_cycles: {values: [1, 2]}}";
+    assert_eq!(errors(twice), "s.yaml:3:14: `l_cycles` is already set in `config` on line 2; keep one of the two");
+}
+
+#[test]
+fn all_mistakes_are_shown_at_once_in_the_order_of_lines_and_not_without_end() {
+    let three = "nmae: x\nbenchmark: sudoku-4\nreplicates: no\n";
+    let lines: Vec<_> = errors(three).lines().map(|line| line.split(": ").next().unwrap().to_owned()).collect();
+    assert_eq!(lines, ["s.yaml:1:1", "s.yaml:2:12", "s.yaml:3:13"]);
+    let many: String = (0..5000).map(|index| format!("k{index}: 1\n")).collect();
+    assert_eq!(errors(&many).lines().count(), 20);
+}
+
+#[test]
+fn a_trial_count_beyond_64_bits_is_refused() {
+    let yaml = parameters(
+        "width: {min: 1, max: 100000}\n  heads: {min: 1, max: 100000}\n  steps: {min: 1, max: 100000}\n  batch_size: {min: 1, max: 100000}\n  h_cycles: {min: 1, max: 1000}",
+    );
+    assert!(errors(&yaml).contains("the grid has too many to count trials"), "{}", errors(&yaml));
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_panic(text in "(benchmark: sudoku-4x4\n|parameters:\n|  lr: |\\{|\\}|\\[|\\]|values|min|max|: |, |- |&a |\\*a |1e|[-\"'#|>!%@\t\n 0-9a-z.]){0,40}") {
+        let _ = errors(&text);
+    }
+
+    #[test]
+    fn a_grid_has_the_product_of_its_values(h in 1_u64..5, l in 1_u64..5, min in 1_u64..50, count in 1_u64..6) {
+        let list = |count: u64| (1..=count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+        let yaml = format!(
+            "benchmark: sudoku-4x4\nparameters:\n  h_cycles: {{values: [{}]}}\n  l_cycles: {{values: [{}]}}\n  width: {{min: {min}, max: {}}}",
+            list(h), list(l), min + count - 1
+        );
+        let spec = spec(&yaml);
+        let trials = spec.proposals().unwrap();
+        prop_assert_eq!(trials.len() as u64, h * l * count);
+        prop_assert_eq!(spec.trial_limit(), h * l * count);
+        let distinct: std::collections::HashSet<_> = trials.iter().map(|trial| trial.config.hash()).collect();
+        prop_assert_eq!(distinct.len(), trials.len());
+        prop_assert!(trials.iter().enumerate().all(|(index, trial)| trial.number as usize == index));
+    }
+
+    #[test]
+    fn random_proposals_are_repeatable_and_right(seed in 0_u64..1000) {
+        let yaml = format!(
+            "benchmark: sudoku-4x4\nmethod: random\nseed: {seed}\nrun_cap: 8\nparameters:\n  lr: {{distribution: log_uniform_values, min: 1e-5, max: 1e-2}}\n  width: {{distribution: q_log_uniform_values, min: 12, max: 100, q: 8}}\n  h_cycles: {{min: 1, max: 3}}"
+        );
+        let first = spec(&yaml).proposals().unwrap();
+        prop_assert_eq!(&first, &spec(&yaml).proposals().unwrap());
+        for trial in first {
+            prop_assert!((1e-5..=1e-2).contains(&trial.config.train.lr));
+            prop_assert!(trial.config.hidden_size % 8 == 0 || [12, 100].contains(&trial.config.hidden_size));
+            prop_assert!((12..=100).contains(&trial.config.hidden_size));
+            prop_assert!((1..=3).contains(&trial.config.h_cycles));
+        }
+    }
+}
