@@ -21,7 +21,7 @@ pub struct Row {
 }
 
 /// The slots of a batch. A slot keeps its example for as many steps as the model wants to think about it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Carry {
     /// What a fresh example starts from.
     start: Latents,
@@ -115,6 +115,11 @@ impl Carry {
             self.steps[slot] += 1;
             self.halted[slot] = halting.decide(self.steps[slot], wants_to_halt, rng);
         }
+    }
+
+    /// The same slots with other latents, as a replay takes them from a recording.
+    pub fn with_latents(self, latents: Latents) -> Self {
+        Self { latents, ..self }
     }
 
     /// What the next step starts from.

@@ -23,7 +23,7 @@ pub enum Measure {
 /// One quantity of a run: how far the replay was off where it was worst.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Check {
-    /// What was compared, as in `gradient of lm_head.weight`.
+    /// What was compared, as in `step 1: gradient of lm_head.weight`.
     pub quantity: String,
     /// Where it was worst, as in `step 3`; empty where there is but one place.
     pub place: String,

@@ -12,7 +12,7 @@ use crate::{
     carry::{Carry, Row},
     kernels::slices,
     loss::{Score, grade},
-    model::{Gradient, Model, Parameters},
+    model::{Gradient, Latents, Model, Output, Parameters},
     random::{Stream, generator},
     trainer::{Ended, Step, Trainer},
 };
@@ -75,15 +75,33 @@ impl Replay {
     }
 
     fn train(&mut self, number: usize, batch: &[Row]) -> Result<(), ParityError> {
+        self.from_recorded_carry(number, batch)?;
         let step = self.trainer.compute(|slot| batch[slot].clone())?;
         self.rates(number);
         self.slots(number);
         let row = self.recording.trace.trace[number - 1].logged;
         let ended = Ended::of(&step.graded.scores, self.trainer.carry());
-        self.logged("", &format!("step {number}"), &step.graded.scores, ended, &row, forward_bound(number));
-        self.forward_values(number, &step)?;
+        let prefix = if number == 1 { "step 1: " } else { "" };
+        self.logged(prefix, &format!("step {number}"), &step.graded.scores, ended, &row, forward_bound(number));
+        self.forward_values(number, &format!("step {number}"), &step.output)?;
         self.gradients(number, &step)?;
         Ok(self.trainer.apply(&step)?)
+    }
+
+    /// One step from the latents that were recorded after the step before, which leaves out what rounding has grown to since: a deep
+    /// recursion multiplies it from step to step, in the recording as well as here.
+    fn from_recorded_carry(&mut self, step: usize, batch: &[Row]) -> Result<(), ParityError> {
+        let before = |name: &str| self.recorded.get(&format!("{name}.{}", step - 1)).cloned();
+        let (Some(z_h), Some(z_l)) = (before("z_H"), before("z_L")) else { return Ok(()) };
+        if !self.recorded.contains_key(&format!("logits.{step}")) {
+            return Ok(());
+        }
+        let mut carry = self.trainer.carry().clone().with_latents(Latents { z_h, z_l });
+        carry.refill(|slot| batch[slot].clone())?;
+        let model = self.trainer.model();
+        let input = model.input(carry.tokens(), carry.identifiers())?;
+        let output = model.forward(&input, carry.latents(), Gradient::None)?;
+        self.forward_values(step, &format!("step {step} from the recorded carry"), &output)
     }
 
     fn rates(&mut self, step: usize) {
@@ -131,9 +149,8 @@ impl Replay {
         }
     }
 
-    /// What the model gave, where it was recorded.
-    fn forward_values(&mut self, step: usize, computed: &Step) -> Result<(), ParityError> {
-        let output = &computed.output;
+    /// What the model gave in `step`, where it was recorded. `when` goes into the names.
+    fn forward_values(&mut self, step: usize, when: &str, output: &Output) -> Result<(), ParityError> {
         let values = [
             ("logits", output.logits.clone()),
             ("q_halt_logits", output.q.narrow(1, 0, 1)?.squeeze(1)?),
@@ -143,7 +160,7 @@ impl Replay {
         ];
         for (name, ours) in values {
             if let Some(theirs) = self.recorded.get(&format!("{name}.{step}")).cloned() {
-                self.tensor(name, &format!("step {step}"), Measure::Relative, &ours, &theirs, forward_bound(step))?;
+                self.tensor(&format!("{when}: {name}"), "", Measure::Relative, &ours, &theirs, forward_bound(step))?;
             }
         }
         Ok(())
@@ -151,18 +168,17 @@ impl Replay {
 
     /// Every gradient that was recorded.
     fn gradients(&mut self, step: usize, computed: &Step) -> Result<(), ParityError> {
-        let place = format!("step {step}");
         let gradients: Vec<_> = self.trainer.model().parameters().trained().map(|entry| entry.clone()).collect();
         for entry in gradients {
             let Some(theirs) = self.recorded.get(&format!("grad.{step}.{}", entry.name)).cloned() else { continue };
             let zeros = entry.var.zeros_like()?;
             let ours = computed.gradient(&entry.var).unwrap_or(&zeros);
-            self.tensor(&format!("gradient of {}", entry.name), &place, Measure::Relative, ours, &theirs, GRADIENT)?;
+            self.tensor(&format!("step {step}: gradient of {}", entry.name), "", Measure::Relative, ours, &theirs, GRADIENT)?;
         }
         if let (Some(ours), Some(theirs)) =
             (computed.puzzle_gradient(), self.recorded.get(&format!("grad.{step}.puzzle_emb.rows")).cloned())
         {
-            self.tensor("gradient of puzzle_emb.rows", &place, Measure::Relative, ours, &theirs, GRADIENT)?;
+            self.tensor(&format!("step {step}: gradient of puzzle_emb.rows"), "", Measure::Relative, ours, &theirs, GRADIENT)?;
         }
         Ok(())
     }
@@ -198,12 +214,12 @@ impl Replay {
             let scores = grade(self.recording.config.loss, &output, carry.labels())?.scores;
             let is_last = index + 1 == rows.len();
             let ended = if is_last { all_ended(&scores, rows.len()) } else { Ended::default() };
-            self.logged("evaluation ", &format!("supervision step {}", index + 1), &scores, ended, row, LATER_STEPS);
+            self.logged("evaluation: ", &format!("supervision step {}", index + 1), &scores, ended, row, LATER_STEPS);
             if is_last {
                 let q_halt = output.q.narrow(1, 0, 1)?.squeeze(1)?;
                 for (name, ours) in [("logits", &output.logits), ("q_halt_logits", &q_halt)] {
                     let Some(theirs) = recorded.get(name) else { continue };
-                    self.tensor(&format!("evaluation {name}"), "", Measure::Relative, ours, theirs, LATER_STEPS)?;
+                    self.tensor(&format!("evaluation: {name}"), "", Measure::Relative, ours, theirs, LATER_STEPS)?;
                 }
             }
             latents = output.latents;
