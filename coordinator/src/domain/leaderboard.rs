@@ -1,1 +1,259 @@
-//! Ranking. Filled in by the next commit.
+//! The leaderboard: one row for each configuration and each published figure, best first.
+
+use std::cmp::Ordering;
+
+use tinysweep_proto::config::{TrialConfig, size};
+use tinysweep_proto::dataset::{Benchmark, Dataset, benchmark};
+use tinysweep_proto::metric::Goal;
+
+use super::baselines::Published;
+use super::spec::MetricSpec;
+use super::statistics::{Interval, confidence_95, mean};
+
+/// What a trial has come to. The three lists are over completed replicates and need not be equally long: old workers may report less.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialResult {
+    /// Id of its sweep.
+    pub sweep: String,
+    /// Its number in the sweep.
+    pub number: u32,
+    /// Its name.
+    pub name: String,
+    /// Its configuration.
+    pub config: TrialConfig,
+    /// What it was trained and measured on.
+    pub dataset: Dataset,
+    /// The leaderboard's metric, one for each replicate; not a number where a replicate diverged.
+    pub values: Vec<f64>,
+    /// Wall time of each replicate.
+    pub wall_seconds: Vec<f64>,
+    /// For each replicate the exact accuracy after supervision step 1, 2, …; may be empty.
+    pub exact_accuracy_by_step: Vec<Vec<f64>>,
+}
+
+/// Whose result a row is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// A trial's, measured here.
+    Trial,
+    /// Others', published.
+    Published,
+}
+
+/// A row of the leaderboard, with the fields of `LeaderboardRow` in the protocol.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Whose result it is.
+    pub kind: RowKind,
+    /// Name of the trial or of the published model.
+    pub name: String,
+    /// The row's own benchmark.
+    pub benchmark: String,
+    /// Mean over replicates, or the published figure.
+    pub mean: f64,
+    /// 95 % confidence interval of the mean; none of fewer than two replicates, and none for published figures.
+    pub ci95: Option<Interval>,
+    /// Replicates; 0 for published figures, most of which are single runs.
+    pub n: u32,
+    /// Trainable parameters.
+    pub parameters: Option<u64>,
+    /// T·(n+1)·layers.
+    pub effective_depth: Option<u64>,
+    /// Analytic operations of the whole training run.
+    pub train_flops: Option<f64>,
+    /// Analytic operations to answer one puzzle with all supervision steps.
+    pub inference_flops: Option<f64>,
+    /// Mean over replicates.
+    pub wall_seconds: Option<f64>,
+    /// The configuration of a trial.
+    pub config: Option<TrialConfig>,
+    /// The trial's interval overlaps that of the best trial, so that the two cannot be told apart.
+    pub tied_with_best: bool,
+    /// The data stand in for the benchmark's own.
+    pub proxy: bool,
+    /// Where a published figure comes from.
+    pub source: String,
+    /// What to know before comparing a published figure.
+    pub caveat: String,
+    /// Sweep and number of a trial.
+    pub trial: Option<(String, u32)>,
+    /// Mean exact accuracy after supervision step 1, 2, …; may be empty.
+    pub exact_accuracy_by_step: Vec<f64>,
+}
+
+/// Ranks `trials` and the figures of `published` for `benchmark`'s family, the best by `metric` first.
+///
+/// Trials without a completed replicate have no row. What is not a number comes last; equals are ordered by fewer parameters,
+/// then sweep and number. Only trials can tie with the best, and with the best trial: published figures have no interval.
+pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], published: &[Published]) -> Vec<Row> {
+    let measured = trials.iter().filter_map(trial_row);
+    let others = published.iter().filter(|figure| figure.metric == metric.name && is_of_family(figure, benchmark)).map(published_row);
+    let mut rows: Vec<_> = measured.chain(others).collect();
+    rows.sort_by(|a, b| compare(a, b, metric.goal));
+    mark_ties(&mut rows);
+    rows
+}
+
+fn is_of_family(figure: &Published, asked: &Benchmark) -> bool {
+    benchmark(&figure.benchmark).is_some_and(|own| own.family == asked.family)
+}
+
+fn trial_row(trial: &TrialResult) -> Option<Row> {
+    let size = size(&trial.config, &trial.dataset.task.shape());
+    Some(Row {
+        kind: RowKind::Trial,
+        name: trial.name.clone(),
+        benchmark: trial.dataset.benchmark.clone(),
+        mean: mean(&trial.values)?,
+        ci95: confidence_95(&trial.values).filter(|interval| interval.low.is_finite() && interval.high.is_finite()),
+        n: trial.values.len() as u32,
+        parameters: Some(size.parameters),
+        effective_depth: Some(size.effective_depth),
+        train_flops: Some(size.train_flops_per_step as f64 * trial.config.train.steps as f64),
+        inference_flops: Some(size.inference_flops as f64),
+        wall_seconds: mean(&trial.wall_seconds),
+        config: Some(trial.config.clone()),
+        tied_with_best: false,
+        proxy: trial.dataset.proxy,
+        source: String::new(),
+        caveat: String::new(),
+        trial: Some((trial.sweep.clone(), trial.number)),
+        exact_accuracy_by_step: mean_by_step(&trial.exact_accuracy_by_step),
+    })
+}
+
+fn published_row(figure: &Published) -> Row {
+    Row {
+        kind: RowKind::Published,
+        name: figure.model.clone(),
+        benchmark: figure.benchmark.clone(),
+        mean: figure.value,
+        ci95: None,
+        n: 0,
+        parameters: figure.parameters,
+        effective_depth: figure.effective_depth,
+        train_flops: None,
+        inference_flops: None,
+        wall_seconds: None,
+        config: None,
+        tied_with_best: false,
+        proxy: false,
+        source: figure.source.clone(),
+        caveat: figure.full_caveat(),
+        trial: None,
+        exact_accuracy_by_step: Vec::new(),
+    }
+}
+
+/// The mean of each step over the replicates that got so far.
+fn mean_by_step(replicates: &[Vec<f64>]) -> Vec<f64> {
+    let steps = replicates.iter().map(Vec::len).max().unwrap_or(0);
+    let at = |step: usize| replicates.iter().filter_map(|replicate| replicate.get(step).copied()).collect::<Vec<_>>();
+    (0..steps).filter_map(|step| mean(&at(step))).collect()
+}
+
+fn compare(a: &Row, b: &Row, goal: Goal) -> Ordering {
+    let by_mean = match (a.mean.is_nan(), b.mean.is_nan()) {
+        (false, false) if goal == Goal::Maximize => b.mean.total_cmp(&a.mean),
+        (false, false) => a.mean.total_cmp(&b.mean),
+        (a_is_nan, b_is_nan) => a_is_nan.cmp(&b_is_nan),
+    };
+    // Unknown sizes after known ones; published rows of equal size after trials, by name.
+    let parameters = |row: &Row| row.parameters.unwrap_or(u64::MAX);
+    by_mean
+        .then_with(|| parameters(a).cmp(&parameters(b)))
+        .then_with(|| a.trial.is_none().cmp(&b.trial.is_none()))
+        .then_with(|| a.trial.cmp(&b.trial))
+        .then_with(|| a.name.cmp(&b.name))
+}
+
+fn mark_ties(rows: &mut [Row]) {
+    let Some(best) = rows.iter().position(|row| row.kind == RowKind::Trial) else { return };
+    let Some(best_interval) = rows[best].ci95 else { return };
+    for row in rows.iter_mut().skip(best + 1).filter(|row| row.kind == RowKind::Trial) {
+        row.tied_with_best = row.ci95.is_some_and(|interval| interval.overlaps(&best_interval));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::baselines;
+    use tinysweep_proto::dataset::{DataFile, Task};
+
+    const ACCURACY: MetricSpec = MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize };
+
+    fn trial(number: u32, width: usize, values: &[f64]) -> TrialResult {
+        let file = DataFile { origin: "generated".into(), sha256: String::new(), bytes: 1, examples: 1 };
+        TrialResult {
+            sweep: "s".into(),
+            number,
+            name: format!("hidden_size={width}"),
+            config: TrialConfig { hidden_size: width, ..TrialConfig::default() },
+            dataset: Dataset { benchmark: "sudoku-4x4".into(), task: Task::Sudoku4x4, proxy: true, train: file.clone(), test: file },
+            values: values.to_vec(),
+            wall_seconds: vec![10.0, 20.0],
+            exact_accuracy_by_step: vec![vec![0.1, 0.3], vec![0.2]],
+        }
+    }
+
+    fn board(metric: MetricSpec, trials: &[TrialResult]) -> Vec<Row> {
+        rank(benchmark("sudoku-4x4").unwrap(), metric, trials, &[])
+    }
+
+    fn numbers(rows: &[Row]) -> Vec<u32> {
+        rows.iter().filter_map(|row| Some(row.trial.as_ref()?.1)).collect()
+    }
+
+    #[test]
+    fn the_best_comes_first_by_the_goal_and_what_is_no_number_last() {
+        let trials = [trial(0, 64, &[0.2]), trial(1, 64, &[f64::NAN, 0.9]), trial(2, 64, &[0.9]), trial(3, 64, &[])];
+        assert_eq!(numbers(&board(ACCURACY, &trials)), [2, 0, 1]);
+        let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
+        assert_eq!(numbers(&board(loss, &trials)), [0, 2, 1]);
+    }
+
+    #[test]
+    fn equals_are_ordered_by_size_then_number() {
+        let trials = [trial(0, 128, &[0.5]), trial(2, 64, &[0.5]), trial(1, 64, &[0.5])];
+        assert_eq!(numbers(&board(ACCURACY, &trials)), [1, 2, 0]);
+    }
+
+    #[test]
+    fn overlapping_intervals_tie_with_the_best_trial() {
+        let trials = [
+            trial(0, 64, &[0.90, 0.92, 0.94]),
+            trial(1, 64, &[0.89, 0.91, 0.93]),
+            trial(2, 64, &[0.10, 0.11, 0.12]),
+            trial(3, 64, &[0.91]),
+        ];
+        let tied: Vec<_> = board(ACCURACY, &trials).into_iter().filter(|row| row.tied_with_best).collect();
+        assert_eq!(numbers(&tied), [1]);
+        assert!(board(ACCURACY, &trials[1..]).iter().all(|row| !row.tied_with_best), "a best of one replicate ties with nothing");
+    }
+
+    #[test]
+    fn a_row_has_means_and_counts() {
+        let row = board(ACCURACY, &[trial(4, 64, &[0.25, 0.75])]).remove(0);
+        assert_eq!((row.mean, row.n, row.wall_seconds, row.proxy), (0.5, 2, Some(15.0), true));
+        assert_eq!(row.exact_accuracy_by_step.len(), 2);
+        assert!((row.exact_accuracy_by_step[0] - 0.15).abs() < 1e-12 && row.exact_accuracy_by_step[1] == 0.3);
+        let size = size(&row.config.clone().unwrap(), &Task::Sudoku4x4.shape());
+        assert_eq!((row.parameters, row.effective_depth), (Some(size.parameters), Some(42)));
+        assert_eq!(row.train_flops, Some(size.train_flops_per_step as f64 * 65_104.0));
+        assert_eq!(row.inference_flops, Some(size.inference_flops as f64));
+    }
+
+    #[test]
+    fn published_figures_of_the_family_stand_among_the_trials_under_their_own_benchmark() {
+        let rows = rank(benchmark("sudoku-4x4").unwrap(), ACCURACY, &[trial(0, 64, &[0.6, 0.6])], baselines::published());
+        let place = |name: &str| rows.iter().position(|row| row.name == name).unwrap();
+        assert!(place("TRM-MLP 5M") < place("hidden_size=64") && place("hidden_size=64") < place("HRM 27M"));
+        let published = &rows[place("HRM 27M")];
+        assert_eq!((published.kind, published.benchmark.as_str(), published.n), (RowKind::Published, "sudoku-extreme", 0));
+        assert_eq!((published.parameters, published.ci95, published.tied_with_best), (Some(27_000_000), None, false));
+        assert_eq!(published.source, "arXiv 2510.04871, table 1");
+        let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
+        assert_eq!(rank(benchmark("sudoku-4x4").unwrap(), loss, &[], baselines::published()), []);
+    }
+}
