@@ -1,10 +1,10 @@
 //! The sweep file: YAML in, typed plan of trials out, or every mistake with its line and column.
 //!
-//! * [`yaml`]: text to a tree that knows the place of each value, within limits.
-//! * [`fields`]: typed values out of that tree.
-//! * [`settings`], [`base`], [`parameters`]: the configuration, its fixed and its varying part.
-//! * [`expression`]: the language of `constraints`.
-//! * [`proposals`]: the trials themselves.
+//! * `yaml`: text to a tree that knows the place of each value, within limits.
+//! * `fields`: typed values out of that tree.
+//! * `settings`, `base`, `parameters`: the configuration, its fixed and its varying part.
+//! * `expression`: the language of `constraints`.
+//! * `proposals`: the trials themselves.
 //!
 //! Nothing in a file is ignored: a key is used, or it is an error.
 

@@ -40,7 +40,11 @@ impl SweepSpec {
             Method::Random => self.random(&template, &mut report),
         };
         if trials.is_empty() && report.is_empty() {
-            report.error::<()>(self.places.constraints, "the constraints leave no trial; loosen one or add values");
+            let message = match self.method {
+                Method::Grid => "the constraints leave no trial; loosen one or add values".to_owned(),
+                Method::Random => format!("the constraints refused {DRAW_LIMIT} draws in a row; loosen one or narrow the parameters"),
+            };
+            report.error::<()>(self.places.constraints, message);
         }
         report.finish(Some(trials))
     }

@@ -121,12 +121,10 @@ pub(crate) fn value(report: &mut Report, path: &'static str, node: &Node) -> Opt
         return report.error(node.at, format!("`{path}` must be {}, not {}", wanted(path), node.description()));
     };
     // Words are judged with the whole configuration: whether `rope` is right depends on the variant.
-    if kind(path) != FieldKind::Word {
-        if let Some(error) = config::check(&config).into_iter().find(|error| error.path == path) {
-            return report.error(node.at, format!("`{path}` {}", error.message));
-        }
+    match config::check(&config).into_iter().find(|error| error.path == path) {
+        Some(error) if kind(path) != FieldKind::Word => report.error(node.at, format!("`{path}` {}", error.message)),
+        _ => Some(field(&config, path)),
     }
-    Some(field(&config, path))
 }
 
 /// Whether the hyper-parameter at `path` may have the value `number`; else what is wrong.

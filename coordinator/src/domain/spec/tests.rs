@@ -289,6 +289,10 @@ fn mistakes_in_the_keys_of_the_file() {
             "4:4: constraint `hiden_size < 3`: unknown hyper-parameter `hiden_size`; did you mean `hidden_size`?",
         ),
         (with("constraints: ['h_cycles < (']"), "2:28: constraint `h_cycles < (`: unexpected end; expected a number or a hyper-parameter"),
+        (
+            with("method: random\nrun_cap: 2\nparameters: {lr: {min: 0.0, max: 1.0}}\nconstraints: [lr > 1]"),
+            "5:1: the constraints refused 1000 draws in a row; loosen one or narrow the parameters",
+        ),
         (with("constraints: [h_cycles > 3]"), "2:1: the constraints leave no trial; loosen one or add values"),
     ];
     for (yaml, message) in cases {
@@ -302,6 +306,7 @@ fn mistakes_in_config() {
     let cases = [
         (config("hiden_size: 64"), "3:3: unknown hyper-parameter `hiden_size`; did you mean `hidden_size`?"),
         (config("hidden_size: wide"), "3:16: `hidden_size` must be a whole number, 0 or more, not `wide`"),
+        (config("hidden_size: '64'"), "3:16: `hidden_size` must be a whole number, 0 or more, not the text `64`"),
         (config("hidden_size: 64.5"), "3:16: `hidden_size` must be a whole number, 0 or more, not `64.5`"),
         (config("hidden_size: -3"), "3:16: `hidden_size` must be a whole number, 0 or more, not `-3`"),
         (config("hidden_size: 0"), "3:16: `hidden_size` is 0; it must be from 1 to 1048576"),

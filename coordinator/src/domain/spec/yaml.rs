@@ -57,6 +57,8 @@ impl Node {
             Content::Bool(value) => format!("`{value}`"),
             Content::Int(value) => format!("`{value}`"),
             Content::Float(value) => format!("`{value}`"),
+            // Quotes are easily overlooked, and without them this would be another value.
+            Content::Text { text, .. } if plain(text).is_some() => format!("the text `{text}`"),
             Content::Text { text, .. } => format!("`{}`", shortened(text)),
             Content::List(_) => "a list".into(),
             Content::Map(_) => "a mapping".into(),
@@ -209,10 +211,10 @@ impl<'a, I: Iterator<Item = Result<(Event<'a>, Span), ScanError>>> Reader<'a, '_
     }
 
     fn scalar(&self, text: Cow<'a, str>, style: ScalarStyle, span: &Span) -> Content {
-        if matches!(style, ScalarStyle::Plain) {
-            if let Some(content) = plain(&text) {
-                return content;
-            }
+        if matches!(style, ScalarStyle::Plain)
+            && let Some(content) = plain(&text)
+        {
+            return content;
         }
         let offset = span.slice(self.yaml).and_then(|source| Some(source[..source.find(text.as_ref())?].chars().count()));
         let at = position(span);
@@ -264,5 +266,5 @@ fn syntax_message(yaml: &str, at: Position, info: &str) -> String {
     if lines().any(is_indented_by_tab) {
         return "not valid YAML: the line is indented with a tab; use spaces".into();
     }
-    format!("not valid YAML: {}", shortened(info))
+    format!("not valid YAML: {}", info.replace(char::is_control, " "))
 }
