@@ -62,8 +62,8 @@ CREATE TABLE replicates (
     sweep_sequence INTEGER NOT NULL REFERENCES sweeps (sequence),
     -- Dense from 0 within the trial.
     replicate      INTEGER NOT NULL CHECK (replicate >= 0),
-    -- An unsigned 64-bit number, as the signed one with the same bits.
-    seed           INTEGER NOT NULL,
+    -- Seeds initial weights, data order and augmentation.
+    seed           INTEGER NOT NULL CHECK (seed >= 0),
     state          TEXT    NOT NULL DEFAULT 'queued' CHECK (state IN ('queued', 'running', 'completed', 'failed', 'cancelled')),
     -- Attempts that have begun, which is the number of the last one.
     attempts       INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),

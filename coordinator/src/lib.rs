@@ -1,7 +1,20 @@
 //! The coordinator of tinysweep: keeps sweeps in SQLite and leases trials to workers.
 //!
 //! * [`domain`]: what it knows and decides, pure.
-//! * [`store`]: the only SQL.
+//! * [`store`]: the only SQL. [`artifacts`]: files by their hash.
+//! * [`reconcile`]: snapshot, plan, apply. [`sessions`]: workers that can be reached.
+//! * [`service`]: gRPC. [`server`]: the whole as a process runs it.
+//!
+//! `README.md` says how it works; `tests/invariants.rs` keeps what it says about absences.
 
+mod artifacts;
+mod auth;
+mod clock;
 pub mod domain;
-pub mod store;
+mod live;
+mod reconcile;
+pub mod server;
+mod service;
+mod sessions;
+mod shared;
+mod store;

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn sweep_ids_are_short_and_differ() {
-        let ids: std::collections::HashSet<_> = (0..1000_u64).map(|n| SweepId::from_random(n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
+        let ids: std::collections::HashSet<_> =
+            (0..1000_u64).map(|n| SweepId::from_random(n.wrapping_mul(0x9E37_79B9_7F4A_7C15))).collect();
         assert_eq!(ids.len(), 1000);
         assert!(ids.iter().all(|id| id.as_str().len() == 7));
     }

@@ -474,7 +474,10 @@ mod tests {
         let by = |state: &ReplicateState, event: Event| state.apply(event).unwrap_err().to_string();
         let [_, complete, ..] = events(1);
         assert_eq!(by(&running(2), complete.clone()), "attempt 1 has been superseded by attempt 2");
-        assert_eq!(by(&ReplicateState::Queued { attempts: 1, reason: String::new() }, complete.clone()), "attempt 1 counts as lost; the replicate is queued again");
+        assert_eq!(
+            by(&ReplicateState::Queued { attempts: 1, reason: String::new() }, complete.clone()),
+            "attempt 1 counts as lost; the replicate is queued again"
+        );
         assert_eq!(by(&ReplicateState::Completed { attempt: AttemptNumber(1) }, complete), "the replicate has ended (completed)");
         for number in [0, 3, u32::MAX] {
             let [_, complete, ..] = events(number);

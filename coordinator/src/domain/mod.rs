@@ -20,7 +20,10 @@ pub const METRIC_NAME_LIMIT: usize = 128;
 /// What is wrong with it, for people.
 pub fn metric_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > METRIC_NAME_LIMIT || name.chars().any(char::is_control) {
-        return Err(format!("a metric's name is 1 to {METRIC_NAME_LIMIT} bytes without control characters, not {:?}", name.chars().take(METRIC_NAME_LIMIT).collect::<String>()));
+        return Err(format!(
+            "a metric's name is 1 to {METRIC_NAME_LIMIT} bytes without control characters, not {:?}",
+            name.chars().take(METRIC_NAME_LIMIT).collect::<String>()
+        ));
     }
     Ok(())
 }

@@ -3,11 +3,7 @@
 use sqlx::SqliteConnection;
 use tinysweep_proto::dataset::{DataFile, Dataset};
 
-use super::{
-    Store, StoreError,
-    error::inconsistent,
-    sweeps::task_from_name,
-};
+use super::{Store, StoreError, error::inconsistent, sweeps::task_from_name};
 use crate::domain::{
     ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
     lifecycle::{AttemptChange, Event, Refusal, ReplicateState, ReplicateStatus, SweepState},
@@ -38,7 +34,10 @@ impl Store {
         )
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.into_iter().map(|row| ReplicateKey { sweep: SweepId::named(row.sweep), trial: row.trial, replicate: row.replicate }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|row| ReplicateKey { sweep: SweepId::named(row.sweep), trial: row.trial, replicate: row.replicate })
+            .collect())
     }
 
     /// The attempts that a worker is to be running.
@@ -88,6 +87,16 @@ impl Store {
         Ok(next)
     }
 
+    /// Why an attempt does not count any more; none where it runs on that worker.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn refusal(&self, worker: &WorkerId, attempt: &AttemptKey) -> Result<Option<Refusal>, StoreError> {
+        let mut reader = self.readers.acquire().await?;
+        let loaded = load(&mut reader, &attempt.replicate).await?;
+        Ok(loaded.map_or_else(|| Some(unknown(attempt)), |loaded| loaded.state.expect_running_on(attempt.number, worker).err()))
+    }
+
     /// What a worker needs to run this replicate; the same for every attempt.
     ///
     /// # Errors
@@ -96,7 +105,7 @@ impl Store {
         let sweep = replicate.sweep.as_str();
         let row = sqlx::query_as!(
             LeaseRow,
-            r#"SELECT t.config_json, r.seed, s.id AS sweep, s.benchmark, s.task, s.proxy AS "proxy: bool",
+            r#"SELECT t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.benchmark, s.task, s.proxy AS "proxy: bool",
                  train.origin AS train_origin, train.sha256 AS train_sha256, train.bytes AS "train_bytes: u64", train.examples AS "train_examples: u64",
                  test.origin AS test_origin, test.sha256 AS test_sha256, test.bytes AS "test_bytes: u64", test.examples AS "test_examples: u64"
                FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
@@ -151,7 +160,9 @@ pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) ->
            FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
            LEFT JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running'
            WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
-        sweep, replicate.trial, replicate.replicate
+        sweep,
+        replicate.trial,
+        replicate.replicate
     )
     .fetch_optional(tx)
     .await?;
@@ -184,7 +195,12 @@ pub(super) async fn perform(
     let (state, attempts, reason) = (following.next.status().name(), following.next.attempts(), following.next.reason());
     let changed = sqlx::query!(
         "UPDATE replicates SET state = ?, attempts = ?, reason = ? WHERE id = ? AND state = ? AND attempts = ?",
-        state, attempts, reason, loaded.id, from, from_attempts
+        state,
+        attempts,
+        reason,
+        loaded.id,
+        from,
+        from_attempts
     )
     .execute(&mut *tx)
     .await?;
@@ -211,7 +227,11 @@ async fn change_attempt(
             let worker = worker.as_str();
             sqlx::query!(
                 "INSERT INTO attempts (replicate_id, number, worker_id, lease_reason, started_ms) VALUES (?, ?, ?, ?, ?)",
-                replicate_id, number.0, worker, lease_reason, now_ms
+                replicate_id,
+                number.0,
+                worker,
+                lease_reason,
+                now_ms
             )
             .execute(tx)
             .await?
@@ -220,7 +240,11 @@ async fn change_attempt(
             let state = state.name();
             sqlx::query!(
                 "UPDATE attempts SET state = ?, reason = ?, ended_ms = ? WHERE replicate_id = ? AND number = ? AND state = 'running'",
-                state, reason, now_ms, replicate_id, number.0
+                state,
+                reason,
+                now_ms,
+                replicate_id,
+                number.0
             )
             .execute(tx)
             .await?
@@ -298,7 +322,7 @@ impl TryFrom<ReplicateRow> for Loaded {
 
 struct LeaseRow {
     config_json: String,
-    seed: i64,
+    seed: u64,
     sweep: String,
     benchmark: String,
     task: String,
@@ -335,7 +359,7 @@ impl TryFrom<LeaseRow> for LeaseContent {
         } = row;
         Ok(Self {
             config_json,
-            seed: seed.cast_unsigned(),
+            seed,
             dataset: Dataset {
                 benchmark,
                 task: task_from_name(&sweep, &task)?,

@@ -20,7 +20,7 @@ pub use error::StoreError;
 pub use leases::LeaseContent;
 pub use open::OpenError;
 pub use reports::{Applied, Progress, Report};
-pub use sweeps::{Counts, NewSweep, NewTrial, SweepRecord};
+pub use sweeps::{Counts, NewSweep, NewTrial, SweepRecord, goal_name};
 pub use views::{AttemptRecord, ReplicateRecord, ResultRecord, RunningRecord, TrialRecord};
 pub use workers::{Greeting, WorkerRecord, WorkerState};
 

@@ -160,7 +160,8 @@ async fn store_progress(tx: &mut SqliteConnection, loaded: &Loaded, progress: &P
     sqlx::query!(
         "INSERT OR REPLACE INTO metric_points (attempt_id, name, step, value)
          SELECT ?, value ->> 0, value ->> 1, CAST(value ->> 2 AS REAL) FROM json_each(?)",
-        attempt_id, json
+        attempt_id,
+        json
     )
     .execute(tx)
     .await?;
@@ -172,7 +173,11 @@ async fn store_outcome(tx: &mut SqliteConnection, loaded: &Loaded, outcome: &Tri
     let parameters = signed("number of parameters", *parameters)?;
     sqlx::query!(
         "INSERT INTO results (replicate_id, attempt_id, wall_seconds, checkpoint, parameters) VALUES (?, ?, ?, ?, ?)",
-        loaded.id, loaded.alive, wall_seconds, checkpoint, parameters
+        loaded.id,
+        loaded.alive,
+        wall_seconds,
+        checkpoint,
+        parameters
     )
     .execute(&mut *tx)
     .await?;
@@ -184,7 +189,10 @@ async fn store_outcome(tx: &mut SqliteConnection, loaded: &Loaded, outcome: &Tri
     for (step, (exact, token)) in (1_i64..).zip(exact_accuracy_by_step.iter().zip(token_accuracy_by_step)) {
         sqlx::query!(
             "INSERT INTO supervision_steps (replicate_id, step, exact_accuracy, token_accuracy) VALUES (?, ?, ?, ?)",
-            loaded.id, step, exact, token
+            loaded.id,
+            step,
+            exact,
+            token
         )
         .execute(&mut *tx)
         .await?;

@@ -111,7 +111,17 @@ impl Store {
         let sequence = sqlx::query!(
             "INSERT INTO sweeps (id, name, benchmark, task, proxy, method, metric, goal, yaml, file_name, created_ms)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            id, name, benchmark, task, proxy, method, metric, goal, yaml, file_name, now_ms
+            id,
+            name,
+            benchmark,
+            task,
+            proxy,
+            method,
+            metric,
+            goal,
+            yaml,
+            file_name,
+            now_ms
         )
         .execute(&mut *tx)
         .await?
@@ -121,7 +131,12 @@ impl Store {
             let (bytes, examples) = (signed("bytes", *bytes)?, signed("examples", *examples)?);
             sqlx::query!(
                 "INSERT INTO data_files (sweep_sequence, split, origin, sha256, bytes, examples) VALUES (?, ?, ?, ?, ?, ?)",
-                sequence, split, origin, sha256, bytes, examples
+                sequence,
+                split,
+                origin,
+                sha256,
+                bytes,
+                examples
             )
             .execute(&mut *tx)
             .await?;
@@ -131,12 +146,13 @@ impl Store {
             sqlx::query!(
                 "INSERT INTO trials (sweep_sequence, number, name, config_json, config_hash)
                  SELECT ?, value ->> 'number', value ->> 'name', value ->> 'config_json', value ->> 'config_hash' FROM json_each(?)",
-                sequence, json
+                sequence,
+                json
             )
             .execute(&mut *tx)
             .await?;
         }
-        let seeds: Vec<i64> = seeds.iter().map(|seed| seed.cast_signed()).collect();
+        let seeds = seeds.iter().map(|seed| signed("seed", *seed)).collect::<Result<Vec<_>, _>>()?;
         let seeds = serde_json::to_string(&seeds).expect("numbers have a JSON form");
         sqlx::query!(
             "INSERT INTO replicates (trial_id, sweep_sequence, replicate, seed)
@@ -153,12 +169,10 @@ impl Store {
     /// # Errors
     /// There is none, or several.
     pub async fn find_sweep(&self, given: &str) -> Result<SweepId, StoreError> {
-        let mut ids = sqlx::query_scalar!(
-            r#"SELECT id FROM sweeps WHERE substr(id, 1, length(?1)) = ?1 ORDER BY sequence DESC LIMIT 4"#,
-            given
-        )
-        .fetch_all(&self.readers)
-        .await?;
+        let mut ids =
+            sqlx::query_scalar!(r#"SELECT id FROM sweeps WHERE substr(id, 1, length(?1)) = ?1 ORDER BY sequence DESC LIMIT 4"#, given)
+                .fetch_all(&self.readers)
+                .await?;
         match ids.as_slice() {
             [] if given.is_empty() => Err(StoreError::NoSweeps),
             [] => Err(StoreError::NoSuchSweep(given.to_owned())),
@@ -224,12 +238,10 @@ impl Store {
             return Ok(Vec::new());
         }
         let (from, next) = (from.name(), next.name());
-        let changed = sqlx::query!(
-            "UPDATE sweeps SET state = ?, ended_ms = ? WHERE sequence = ? AND state = ?",
-            next, now_ms, row.sequence, from
-        )
-        .execute(&mut *tx)
-        .await?;
+        let changed =
+            sqlx::query!("UPDATE sweeps SET state = ?, ended_ms = ? WHERE sequence = ? AND state = ?", next, now_ms, row.sequence, from)
+                .execute(&mut *tx)
+                .await?;
         if changed.rows_affected() != 1 {
             return Err(StoreError::Conflict(format!("sweep {id}")));
         }
@@ -240,7 +252,8 @@ impl Store {
         // The same transition for all that is queued, in one statement: there may be very many.
         sqlx::query!(
             "UPDATE replicates SET state = 'cancelled', reason = ? WHERE sweep_sequence = ? AND state = 'queued'",
-            reason, row.sequence
+            reason,
+            row.sequence
         )
         .execute(&mut *tx)
         .await?;
@@ -282,10 +295,31 @@ impl TryFrom<SweepRow> for SweepRecord {
 
     fn try_from(row: SweepRow) -> Result<Self, StoreError> {
         let SweepRow {
-            id, name, benchmark, task, proxy, method, metric, goal, state, created_ms, ended_ms,
-            trials, queued, running, completed, failed, cancelled,
-            train_origin, train_sha256, train_bytes, train_examples,
-            test_origin, test_sha256, test_bytes, test_examples,
+            id,
+            name,
+            benchmark,
+            task,
+            proxy,
+            method,
+            metric,
+            goal,
+            state,
+            created_ms,
+            ended_ms,
+            trials,
+            queued,
+            running,
+            completed,
+            failed,
+            cancelled,
+            train_origin,
+            train_sha256,
+            train_bytes,
+            train_examples,
+            test_origin,
+            test_sha256,
+            test_bytes,
+            test_examples,
         } = row;
         let state = sweep_state(&id, &state)?;
         let goal = goal_from_name(&goal).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("goal `{goal}`")))?;

@@ -157,10 +157,11 @@ impl Store {
     pub async fn replicates(&self, sweep: &SweepId, trial: u32) -> Result<Vec<ReplicateRecord>, StoreError> {
         let id = sweep.as_str();
         let rows = sqlx::query!(
-            r#"SELECT r.id, r.replicate AS "replicate: u32", r.state, r.seed, r.reason FROM replicates r
+            r#"SELECT r.id, r.replicate AS "replicate: u32", r.state, r.seed AS "seed: u64", r.reason FROM replicates r
                JOIN trials t ON t.id = r.trial_id JOIN sweeps s ON s.sequence = t.sweep_sequence
                WHERE s.id = ? AND t.number = ? ORDER BY r.replicate"#,
-            id, trial
+            id,
+            trial
         )
         .fetch_all(&self.readers)
         .await?;
@@ -170,7 +171,7 @@ impl Store {
             replicates.push(ReplicateRecord {
                 replicate: row.replicate,
                 status: ReplicateStatus::from_name(&row.state).ok_or_else(|| inconsistent(place(), format!("state `{}`", row.state)))?,
-                seed: row.seed.cast_unsigned(),
+                seed: row.seed,
                 reason: row.reason,
                 attempts: self.attempts(row.id).await?,
                 metrics: self.final_metrics(row.id).await?,
@@ -205,7 +206,8 @@ impl Store {
     }
 
     async fn final_metrics(&self, replicate_row: i64) -> Result<BTreeMap<String, f64>, StoreError> {
-        let rows = sqlx::query!("SELECT name, value FROM final_metrics WHERE replicate_id = ?", replicate_row).fetch_all(&self.readers).await?;
+        let rows =
+            sqlx::query!("SELECT name, value FROM final_metrics WHERE replicate_id = ?", replicate_row).fetch_all(&self.readers).await?;
         Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
     }
 

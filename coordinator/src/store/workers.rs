@@ -1,7 +1,9 @@
 //! Workers: who is here, who has left, who was lost.
 
+use std::collections::HashMap;
+
 use super::{Store, StoreError, error::inconsistent, leases::stored_worker};
-use crate::domain::{ids::WorkerId, plan::WorkerLoad};
+use crate::domain::ids::WorkerId;
 
 /// What a worker says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,9 +89,21 @@ impl Store {
     ///
     /// # Errors
     /// The database fails or contradicts itself.
-    pub async fn connected_workers(&self) -> Result<Vec<WorkerLoad>, StoreError> {
-        let workers = self.workers().await?.into_iter().filter(|worker| worker.state == WorkerState::Connected);
-        Ok(workers.map(|worker| WorkerLoad { id: worker.greeting.id, slots: worker.greeting.slots, running: worker.running }).collect())
+    pub async fn connected_workers(&self) -> Result<Vec<WorkerId>, StoreError> {
+        let ids = sqlx::query_scalar!("SELECT id FROM workers WHERE state = 'connected'").fetch_all(&self.readers).await?;
+        ids.iter().map(|id| stored_worker(id)).collect()
+    }
+
+    /// How many attempts each worker is to be running; those with none are left out.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn running_counts(&self) -> Result<HashMap<WorkerId, u32>, StoreError> {
+        let rows =
+            sqlx::query!(r#"SELECT worker_id, COUNT(*) AS "running!: u32" FROM attempts WHERE state = 'running' GROUP BY worker_id"#)
+                .fetch_all(&self.readers)
+                .await?;
+        rows.into_iter().map(|row| Ok((stored_worker(&row.worker_id)?, row.running))).collect()
     }
 
     /// All workers, the last seen first.

@@ -1,0 +1,236 @@
+//! A coordinator as a process runs it: [`Coordinator::bind`], then [`Coordinator::run`].
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tinysweep_proto::{
+    DEFAULT_PORT, MESSAGE_LIMIT_BYTES,
+    v1::{
+        FILE_DESCRIPTOR_SET, artifact_service_server::ArtifactServiceServer, sweep_service_server::SweepServiceServer,
+        worker_service_server::WorkerServiceServer,
+    },
+};
+use tokio::{net::TcpListener, time::timeout};
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Server, server::Router, server::TcpIncoming},
+};
+use tracing::{info, warn};
+
+use crate::{
+    artifacts::{ArtifactError, Artifacts},
+    auth::TokenCheck,
+    reconcile,
+    service::Services,
+    shared::Shared,
+    store::{OpenError, Store, StoreError},
+};
+
+/// Calls that one connection may have open at once.
+const CALLS_PER_CONNECTION: u32 = 256;
+/// A connection over which nothing has come for as long is asked whether it lives.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+/// How long open calls may take to end when the coordinator shuts down.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a coordinator is told when it starts.
+#[derive(Clone)]
+pub struct Settings {
+    /// Address to listen on; port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// Where the database and the artifacts are kept.
+    pub data_dir: PathBuf,
+    /// Shared token that every worker and client must show.
+    pub token: Option<String>,
+    /// Seconds of silence after which a worker counts as lost; at least 1.
+    pub lease_secs: u32,
+    /// Seconds within which each side says something; at least 1.
+    pub heartbeat_secs: u32,
+}
+
+impl Settings {
+    /// What [`Settings::lease_secs`] is unless told otherwise.
+    pub const LEASE_SECS: u32 = 15;
+    /// What [`Settings::heartbeat_secs`] is unless told otherwise.
+    pub const HEARTBEAT_SECS: u32 = 3;
+
+    /// A coordinator on this machine alone, on the usual port.
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)),
+            data_dir,
+            token: None,
+            lease_secs: Self::LEASE_SECS,
+            heartbeat_secs: Self::HEARTBEAT_SECS,
+        }
+    }
+}
+
+/// Why a coordinator cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Others could use it.
+    #[error("listening on {0} lets other machines in; give a token with --token, or listen on 127.0.0.1")]
+    NeedsToken(SocketAddr),
+    /// Not a token that can be sent.
+    #[error("a token is one or more printable ASCII characters without spaces or `@`")]
+    BadToken,
+    /// Another program has the port, or the address is not this machine's.
+    #[error("cannot listen on {address}: {source}; stop what uses it, or choose another with --listen")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store, once open.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The artifacts.
+    #[error(transparent)]
+    Artifacts(#[from] ArtifactError),
+}
+
+/// Why a coordinator ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The network side failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The services cannot be described.
+    #[error("the reflection service cannot be built: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+/// A coordinator that listens and does not answer yet.
+#[derive(Debug)]
+pub struct Coordinator {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    token: Option<String>,
+}
+
+impl Coordinator {
+    /// Opens the store and the port.
+    ///
+    /// # Errors
+    /// Each kind of [`StartError`]; nothing is left open.
+    pub async fn bind(settings: Settings) -> Result<Self, StartError> {
+        let Settings { listen, data_dir, token, lease_secs, heartbeat_secs } = settings;
+        check_token(listen, token.as_deref())?;
+        let listen_error = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let store = Store::open(&data_dir).await?;
+        let artifacts = Artifacts::open(&data_dir).await?;
+        let (lease, heartbeat) = (seconds(lease_secs), seconds(heartbeat_secs));
+        let shared = Arc::new(Shared::new(store, artifacts, lease, heartbeat).await?);
+        Ok(Self { listener, address, shared, token })
+    }
+
+    /// Where it listens.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown`. Then sessions are told that the coordinator is unavailable, and the store is closed.
+    ///
+    /// # Errors
+    /// The network side fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Self { listener, address, shared, token } = self;
+        let router = router(&shared, token.as_deref()).await?;
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let reconciler = tokio::spawn({
+            let shared = shared.clone();
+            async move { reconcile::run(&shared).await }
+        });
+        info!(%address, lease_secs = shared.lease.as_secs(), token = token.is_some(), "coordinator serves");
+        let result = {
+            let server = router.serve_with_incoming_shutdown(incoming, shared.stopped());
+            tokio::pin!(server);
+            tokio::select! {
+                result = &mut server => result,
+                () = shutdown => {
+                    shared.stopping.send_replace(true);
+                    timeout(SHUTDOWN_PATIENCE, server).await.unwrap_or_else(|_| {
+                        warn!(?SHUTDOWN_PATIENCE, "some connections did not end in time; they are cut");
+                        Ok(())
+                    })
+                }
+            }
+        };
+        shared.stopping.send_replace(true);
+        // It ends by itself now; if it has panicked, the panic has been reported.
+        let _ = reconciler.await;
+        shared.store.close().await;
+        info!("coordinator stopped");
+        Ok(result?)
+    }
+}
+
+fn seconds(secs: u32) -> Duration {
+    Duration::from_secs(secs.max(1).into())
+}
+
+fn check_token(listen: SocketAddr, token: Option<&str>) -> Result<(), StartError> {
+    match token {
+        None if !listen.ip().is_loopback() => Err(StartError::NeedsToken(listen)),
+        // `@` ends the token in an address.
+        Some(token) if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'@') => Err(StartError::BadToken),
+        _ => Ok(()),
+    }
+}
+
+async fn router(shared: &Arc<Shared>, token: Option<&str>) -> Result<Router, ServeError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<SweepServiceServer<Services>>().await;
+    health.set_serving::<WorkerServiceServer<Services>>().await;
+    health.set_serving::<ArtifactServiceServer<Services>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let check = TokenCheck::new(token);
+    let services = Services::new(shared.clone());
+    macro_rules! limited {
+        ($server:ident) => {
+            InterceptedService::new(
+                $server::new(services.clone())
+                    .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
+                    .max_encoding_message_size(MESSAGE_LIMIT_BYTES),
+                check.clone(),
+            )
+        };
+    }
+    Ok(Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .max_concurrent_streams(CALLS_PER_CONNECTION)
+        // Health says nothing that an open port does not say, and those who ask for it seldom have a token.
+        .add_service(health_service)
+        .add_service(InterceptedService::new(reflection, check.clone()))
+        .add_service(limited!(SweepServiceServer))
+        .add_service(limited!(WorkerServiceServer))
+        .add_service(limited!(ArtifactServiceServer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_machines_need_a_token() {
+        let check = |listen: &str, token| check_token(listen.parse().unwrap(), token).map_err(|error| error.to_string());
+        assert_eq!(check("127.0.0.1:1", None), Ok(()));
+        assert_eq!(check("[::1]:1", None), Ok(()));
+        assert_eq!(check("0.0.0.0:1", Some("secret")), Ok(()));
+        assert!(check("0.0.0.0:1", None).unwrap_err().contains("give a token"));
+        for bad in ["", "a b", "a@b", "ä", "a\n"] {
+            assert!(check("127.0.0.1:1", Some(bad)).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Between messages and what the domain and the store understand. What peers send is bounded here.
+
+use std::collections::HashMap;
+
+use tinysweep_proto::v1;
+
+use super::status::ServiceError;
+use crate::{
+    domain::{
+        ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
+        lifecycle::{FailureKind, ReplicateStatus, SweepState},
+        metric_name,
+        outcome::TrialOutcome,
+    },
+    live::LiveProgress,
+    store::{AttemptRecord, Greeting, Progress, ReplicateRecord, Report, RunningRecord, SweepRecord, TrialRecord, WorkerRecord, goal_name},
+};
+
+/// The most metric points in one message.
+const POINTS_LIMIT: usize = 10_000;
+/// The most slots of one worker.
+const SLOTS_LIMIT: u32 = 1024;
+/// The most characters of a text for people; what is longer is cut.
+const TEXT_LIMIT: usize = 4096;
+/// The same for names.
+const NAME_LIMIT: usize = 128;
+
+/// The name of an attempt in messages.
+pub fn attempt_ref(attempt: &AttemptKey) -> v1::AttemptRef {
+    let AttemptKey { replicate: ReplicateKey { sweep, trial, replicate }, number } = attempt;
+    v1::AttemptRef { sweep: sweep.to_string(), trial: *trial, replicate: *replicate, attempt: number.0 }
+}
+
+/// The attempt that a message names; it need not exist.
+///
+/// # Errors
+/// The name is missing or none that this coordinator can have given.
+pub fn attempt_key(message: Option<v1::AttemptRef>) -> Result<AttemptKey, ServiceError> {
+    let v1::AttemptRef { sweep, trial, replicate, attempt } = message.ok_or_else(|| ServiceError::invalid("attempt", "is missing"))?;
+    if sweep.len() > NAME_LIMIT {
+        return Err(ServiceError::invalid("attempt.sweep", "is no sweep's id"));
+    }
+    Ok(AttemptKey { replicate: ReplicateKey { sweep: SweepId::named(sweep), trial, replicate }, number: AttemptNumber(attempt) })
+}
+
+/// What a worker says of itself, and what it still runs.
+///
+/// # Errors
+/// The id or the number of slots is impossible.
+pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
+    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running } = message;
+    let id = WorkerId::parse(&worker_id).map_err(|error| ServiceError::invalid("hello.worker_id", error.to_string()))?;
+    if !(1..=SLOTS_LIMIT).contains(&slots) {
+        return Err(ServiceError::invalid("hello.slots", format!("must be 1 to {SLOTS_LIMIT}, not {slots}")));
+    }
+    let running = running.into_iter().map(|attempt| attempt_key(Some(attempt))).collect::<Result<_, _>>()?;
+    Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots }, running))
+}
+
+/// A report of progress: what is stored, what is shown, and how many points were left out because they are no numbers
+/// or have no proper name.
+///
+/// # Errors
+/// There are too many points.
+pub fn progress(message: v1::Progress) -> Result<(Progress, LiveProgress, usize), ServiceError> {
+    let v1::Progress { attempt: _, step, total_steps, points, seconds_left } = message;
+    if points.len() > POINTS_LIMIT {
+        return Err(ServiceError::invalid("progress.points", format!("are {}, of {POINTS_LIMIT} at the most", points.len())));
+    }
+    let sent = points.len();
+    let points: Vec<_> = points
+        .into_iter()
+        .filter(|point| point.value.is_finite() && metric_name(&point.name).is_ok())
+        .map(|v1::MetricPoint { name, step, value }| (name, step, value))
+        .collect();
+    let last = |wanted: &str| points.iter().rev().find(|(name, ..)| name == wanted).map(|(_, _, value)| *value);
+    let live = LiveProgress {
+        step,
+        total_steps,
+        loss: last("train/lm_loss"),
+        train_accuracy: last("train/exact_accuracy"),
+        test_accuracy: last("test/exact_accuracy"),
+        seconds_left: seconds_left.filter(|seconds| seconds.is_finite()),
+    };
+    let left_out = sent - points.len();
+    Ok((Progress { step, total_steps, points }, live, left_out))
+}
+
+/// A result as reported; whether it can stand is for the domain to say.
+pub fn completed(message: v1::Completed) -> Report {
+    let v1::Completed { attempt: _, metrics, exact_accuracy_by_step, token_accuracy_by_step, wall_seconds, checkpoint, parameters } =
+        message;
+    Report::Completed(TrialOutcome {
+        metrics: metrics.into_iter().collect(),
+        exact_accuracy_by_step,
+        token_accuracy_by_step,
+        wall_seconds,
+        checkpoint: cut(&checkpoint, TEXT_LIMIT),
+        parameters,
+    })
+}
+
+/// A failure as reported.
+pub fn failed(message: &v1::Failed) -> Report {
+    let kind = match message.kind() {
+        v1::FailureKind::NonFinite => FailureKind::NonFinite,
+        v1::FailureKind::Panic => FailureKind::Panic,
+        v1::FailureKind::Data => FailureKind::Data,
+        v1::FailureKind::Checkpoint => FailureKind::Checkpoint,
+        v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
+    };
+    Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
+}
+
+fn cut(text: &str, limit: usize) -> String {
+    text.chars().take(limit).collect()
+}
+
+/// A sweep for users.
+pub fn sweep(record: SweepRecord) -> v1::Sweep {
+    let SweepRecord { id, name, method, metric, goal, state, trials, counts, created_ms, ended_ms, dataset } = record;
+    v1::Sweep {
+        id: id.to_string(),
+        name,
+        benchmark: dataset.benchmark.clone(),
+        state: sweep_state(state).into(),
+        method,
+        metric,
+        goal: goal_name(goal).into(),
+        trials,
+        queued: counts.queued,
+        running: counts.running,
+        completed: counts.completed,
+        failed: counts.failed,
+        cancelled: counts.cancelled,
+        created_ms,
+        ended_ms,
+        dataset: Some((&dataset).into()),
+    }
+}
+
+const fn sweep_state(state: SweepState) -> v1::SweepState {
+    match state {
+        SweepState::Running => v1::SweepState::Running,
+        SweepState::Completed => v1::SweepState::Completed,
+        SweepState::Cancelled => v1::SweepState::Cancelled,
+    }
+}
+
+const fn trial_state(status: ReplicateStatus) -> v1::TrialState {
+    match status {
+        ReplicateStatus::Queued => v1::TrialState::Queued,
+        ReplicateStatus::Running => v1::TrialState::Running,
+        ReplicateStatus::Completed => v1::TrialState::Completed,
+        ReplicateStatus::Failed => v1::TrialState::Failed,
+        ReplicateStatus::Cancelled => v1::TrialState::Cancelled,
+    }
+}
+
+/// A trial for users.
+pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
+    let TrialRecord { number, name, config_json, config_hash, state, replicates, completed, metric, reason } = record;
+    v1::Trial {
+        sweep: sweep.to_string(),
+        number,
+        state: trial_state(state).into(),
+        name,
+        config_json,
+        config_hash,
+        replicates,
+        completed,
+        metric,
+        reason,
+    }
+}
+
+/// A replicate for users.
+pub fn replicate(record: ReplicateRecord) -> v1::Replicate {
+    let ReplicateRecord { replicate, status, seed, reason, attempts, metrics, exact_accuracy_by_step } = record;
+    v1::Replicate {
+        index: replicate,
+        state: trial_state(status).into(),
+        seed,
+        reason,
+        attempts: attempts.into_iter().map(attempt).collect(),
+        metrics: metrics.into_iter().collect::<HashMap<_, _>>(),
+        exact_accuracy_by_step,
+    }
+}
+
+fn attempt(record: AttemptRecord) -> v1::Attempt {
+    let AttemptRecord { number, state, worker, reason, started_ms, ended_ms, step } = record;
+    v1::Attempt { number, state: state.name().into(), worker, reason, started_ms, ended_ms, step }
+}
+
+/// What runs, with what it said last where this process has heard it.
+pub fn running(record: RunningRecord, live: Option<LiveProgress>) -> v1::RunningTrial {
+    let RunningRecord { trial, replicate, attempt: _, name, worker, step, total_steps } = record;
+    let live = live.unwrap_or(LiveProgress { step, total_steps, ..LiveProgress::default() });
+    v1::RunningTrial {
+        trial,
+        replicate,
+        name,
+        worker,
+        step: live.step,
+        total_steps: live.total_steps,
+        loss: live.loss,
+        exact_accuracy: live.test_accuracy.or(live.train_accuracy),
+        seconds_left: live.seconds_left,
+    }
+}
+
+/// A worker for users; `heard_ms` is when it last spoke, where a session knows.
+pub fn worker(record: WorkerRecord, heard_ms: Option<i64>) -> v1::Worker {
+    let WorkerRecord { greeting: Greeting { id, name, version, slots }, state, running, last_seen_ms } = record;
+    let last_seen_ms = heard_ms.unwrap_or(last_seen_ms);
+    v1::Worker { id: id.to_string(), name, state: state.name().into(), slots, running, version, last_seen_ms }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_that_are_no_numbers_are_left_out() {
+        let point = |name: &str, value| v1::MetricPoint { name: name.into(), step: 1, value };
+        let message = v1::Progress {
+            step: 5,
+            total_steps: 9,
+            points: vec![point("train/lm_loss", 2.0), point("train/lm_loss", f64::NAN), point("", 1.0), point("test/exact_accuracy", 0.5)],
+            seconds_left: Some(f64::INFINITY),
+            ..v1::Progress::default()
+        };
+        let (stored, live, left_out) = progress(message).unwrap();
+        assert_eq!((stored.points.len(), left_out), (2, 2));
+        assert_eq!((live.loss, live.test_accuracy, live.seconds_left), (Some(2.0), Some(0.5), None));
+    }
+
+    #[test]
+    fn floods_are_refused() {
+        let message = v1::Progress { points: vec![v1::MetricPoint::default(); POINTS_LIMIT + 1], ..v1::Progress::default() };
+        assert!(progress(message).unwrap_err().to_string().contains("10000 at the most"));
+        let greeting = |slots| v1::Hello { worker_id: "w".into(), name: "n".repeat(9999), slots, ..v1::Hello::default() };
+        assert_eq!(hello(greeting(1)).unwrap().0.name.len(), NAME_LIMIT);
+        assert!(hello(greeting(0)).is_err() && hello(greeting(9999)).is_err());
+    }
+}

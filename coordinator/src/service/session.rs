@@ -1,0 +1,246 @@
+//! One stream of one worker: greet, take events once each, acknowledge, stop what does not count any more.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tinysweep_proto::{
+    PROTOCOL_VERSION,
+    v1::{Ack, CoordinatorCommand, Hello, Ping, Stop, Welcome, WorkerEvent, coordinator_command::Command, worker_event::Event},
+};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, interval, timeout},
+};
+use tonic::{Status, Streaming};
+use tracing::{info, warn};
+
+use super::{convert, status::ServiceError};
+use crate::{
+    clock::now_ms,
+    domain::ids::{AttemptKey, WorkerId},
+    live::LiveProgress,
+    reconcile,
+    sessions::{CommandSender, Generation, Opened},
+    shared::Shared,
+    store::{Applied, Greeting, Report},
+};
+
+/// Serves one stream to its end.
+pub async fn run(shared: Arc<Shared>, mut events: Streaming<WorkerEvent>, commands: CommandSender) {
+    let greeted = tokio::select! {
+        greeted = greet(&shared, &mut events, &commands) => greeted,
+        () = shared.stopped() => Err(stopping()),
+    };
+    let ended = match greeted {
+        Ok((mut session, ended)) => session.serve(&mut events, ended).await,
+        Err(status) => Some(status),
+    };
+    if let Some(status) = ended {
+        // A worker that has gone, or does not read, will not read this either.
+        let _ = commands.try_send(Err(status));
+    }
+}
+
+fn stopping() -> Status {
+    Status::unavailable("the coordinator shuts down; it goes on when it is back")
+}
+
+/// Takes the first message, which must be a hello, and opens the session.
+async fn greet(
+    shared: &Arc<Shared>,
+    events: &mut Streaming<WorkerEvent>,
+    commands: &CommandSender,
+) -> Result<(Session, oneshot::Receiver<Status>), Status> {
+    let first = timeout(shared.lease, events.message()).await.map_err(|_| Status::deadline_exceeded("no hello came"))??;
+    let Some(WorkerEvent { event: Some(Event::Hello(hello)), .. }) = first else {
+        return Err(ServiceError::invalid("event", "a session begins with Hello").into());
+    };
+    let (greeting, running) = check(hello)?;
+    let Opened { generation, ended, replaced } = open(shared, &greeting, running, commands).await.map_err(Status::from)?;
+    let Greeting { id: worker, name, version, slots } = greeting;
+    info!(%worker, name, version, slots, replaced, "worker joined");
+    shared.wake.notify_one();
+    Ok((Session { shared: shared.clone(), worker, generation, commands: commands.clone(), taken: 0, acknowledged: 0 }, ended))
+}
+
+fn check(hello: Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
+    if hello.protocol_version != PROTOCOL_VERSION {
+        return Err(ServiceError::Protocol { ours: PROTOCOL_VERSION, theirs: hello.protocol_version });
+    }
+    convert::hello(hello)
+}
+
+/// Welcomes the worker, hands it again what never arrived, and stops what does not count any more.
+async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, commands: &CommandSender) -> Result<Opened, ServiceError> {
+    // No lease is decided meanwhile: each is either among those that are read here, or sent to the new stream.
+    let _turn = shared.dispatch.lock().await;
+    shared.store.greet(greeting, now_ms()).await?;
+    let leased = shared.store.running_on(&greeting.id).await?;
+    let mut first = vec![Command::Welcome(Welcome {
+        heartbeat_secs: shared.heartbeat.as_secs().try_into().unwrap_or(u32::MAX),
+        lease_secs: shared.lease.as_secs().try_into().unwrap_or(u32::MAX),
+    })];
+    let claimed: HashSet<_> = claimed.into_iter().collect();
+    for attempt in leased.iter().filter(|attempt| !claimed.contains(attempt)) {
+        info!(%attempt, worker = %greeting.id, "lease sent again; the worker does not know it");
+        first.push(reconcile::lease(attempt, shared.store.lease_content(&attempt.replicate).await?));
+    }
+    for attempt in &claimed {
+        if let Some(refusal) = shared.store.refusal(&greeting.id, attempt).await? {
+            info!(%attempt, worker = %greeting.id, reason = %refusal, "attempt stopped; it does not count any more");
+            first.push(stop(attempt, refusal.to_string()));
+        }
+    }
+    let opened = shared.sessions.open(&greeting.id, greeting.slots, commands.clone(), Instant::now());
+    for command in first {
+        // In a new channel there is room for as many as a worker has slots; one that claims more is cut off.
+        shared.sessions.send(&greeting.id, command);
+    }
+    Ok(opened)
+}
+
+/// The command that ends an attempt on its worker.
+pub fn stop(attempt: &AttemptKey, reason: String) -> Command {
+    Command::Stop(Stop { attempt: Some(convert::attempt_ref(attempt)), reason })
+}
+
+struct Session {
+    shared: Arc<Shared>,
+    worker: WorkerId,
+    generation: Generation,
+    commands: CommandSender,
+    /// The last event that was stored or dropped.
+    taken: u64,
+    /// The last that the worker has been told of.
+    acknowledged: u64,
+}
+
+/// What an event does to the session.
+enum Next {
+    Continue,
+    /// The worker said goodbye.
+    Left,
+}
+
+impl Session {
+    /// Serves events until the stream ends; the status with which to end it, where the worker is still there to read it.
+    async fn serve(&mut self, events: &mut Streaming<WorkerEvent>, mut ended: oneshot::Receiver<Status>) -> Option<Status> {
+        let mut ping = interval(self.shared.heartbeat);
+        let shared = self.shared.clone();
+        let stopped = shared.stopped();
+        tokio::pin!(stopped);
+        let status = loop {
+            tokio::select! {
+                biased;
+                () = &mut stopped => break Some(stopping()),
+                status = &mut ended => break Some(status.unwrap_or_else(|_| Status::aborted("the session was closed"))),
+                _ = ping.tick() => self.send(Command::Ping(Ping {})),
+                event = events.message() => match event {
+                    Ok(Some(event)) => match self.take(event).await {
+                        Ok(Next::Continue) => {}
+                        Ok(Next::Left) => return None,
+                        Err(error) => break Some(error.into()),
+                    },
+                    Ok(None) => break None,
+                    Err(status) => {
+                        info!(worker = %self.worker, reason = status.message(), "connection to the worker lost");
+                        break None;
+                    }
+                },
+            }
+            self.acknowledge();
+        };
+        self.shared.sessions.broke(&self.worker, self.generation);
+        info!(worker = %self.worker, reason = status.as_ref().map_or("stream closed", Status::message), "session ended");
+        status
+    }
+
+    /// An acknowledgement that finds no room goes with a later one, so that a worker which sends much and reads little
+    /// and this side never wait for each other.
+    fn acknowledge(&mut self) {
+        if self.taken > self.acknowledged && self.commands.capacity() > 0 {
+            self.send(Command::Ack(Ack { seq: self.taken }));
+            self.acknowledged = self.taken;
+        }
+    }
+
+    fn send(&self, command: Command) {
+        // Where there is no room the stream is about to be cut off; what was not sent is sent again in the next session.
+        let _ = self.commands.try_send(Ok(CoordinatorCommand { command: Some(command) }));
+    }
+
+    async fn take(&mut self, event: WorkerEvent) -> Result<Next, ServiceError> {
+        if !self.shared.sessions.heard(&self.worker, self.generation, Instant::now()) {
+            return Ok(Next::Continue); // a newer stream speaks for this worker; it sends again what is not acknowledged
+        }
+        let WorkerEvent { seq, event } = event;
+        match event.ok_or_else(|| ServiceError::invalid("event", "is empty"))? {
+            Event::Heartbeat(_) => Ok(Next::Continue),
+            Event::Hello(_) => Err(ServiceError::invalid("event", "a session has one Hello, the first message")),
+            Event::Goodbye(_) => self.goodbye(numbered(seq)?).await,
+            Event::Progress(mut message) => {
+                let attempt = convert::attempt_key(message.attempt.take())?;
+                let (progress, live, left_out) = convert::progress(message)?;
+                if left_out > 0 {
+                    warn!(%attempt, left_out, "metric points without a finite value or a proper name were left out");
+                }
+                self.report(numbered(seq)?, &attempt, &Report::Progress(progress), Some(live)).await
+            }
+            Event::Completed(mut message) => {
+                let attempt = convert::attempt_key(message.attempt.take())?;
+                self.report(numbered(seq)?, &attempt, &convert::completed(message), None).await
+            }
+            Event::Failed(mut message) => {
+                let attempt = convert::attempt_key(message.attempt.take())?;
+                self.report(numbered(seq)?, &attempt, &convert::failed(&message), None).await
+            }
+        }
+    }
+
+    async fn report(&mut self, seq: u64, attempt: &AttemptKey, report: &Report, live: Option<LiveProgress>) -> Result<Next, ServiceError> {
+        let applied = self.shared.store.apply(&self.worker, seq, attempt, report, now_ms()).await?;
+        self.taken = seq;
+        match (applied, live) {
+            (Applied::Counted, Some(live)) => self.shared.live.report(attempt, live),
+            (Applied::Duplicate, _) => {}
+            (Applied::Counted, None) => self.ended(attempt, report),
+            (Applied::Rejected(problem), _) => {
+                warn!(%attempt, worker = %self.worker, problem, "a result that cannot stand was taken as a failure");
+                self.ended(attempt, report);
+            }
+            (Applied::Dropped(refusal), _) => {
+                info!(%attempt, worker = %self.worker, reason = %refusal, "a report was dropped; its attempt does not count any more");
+                self.send(stop(attempt, refusal.to_string()));
+            }
+        }
+        Ok(Next::Continue)
+    }
+
+    fn ended(&self, attempt: &AttemptKey, report: &Report) {
+        match report {
+            Report::Failed { kind, message } => warn!(%attempt, worker = %self.worker, kind = kind.label(), message, "attempt failed"),
+            Report::Completed(outcome) => info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt ended"),
+            Report::Progress(_) => {}
+        }
+        self.shared.live.forget(attempt);
+        self.shared.wake.notify_one();
+    }
+
+    /// The worker leaves: what it still runs is queued again at once.
+    async fn goodbye(&mut self, seq: u64) -> Result<Next, ServiceError> {
+        let _turn = self.shared.dispatch.lock().await;
+        for attempt in self.shared.store.running_on(&self.worker).await? {
+            reconcile::give_up(&self.shared, &attempt, "its worker left").await?;
+        }
+        self.shared.store.apply_goodbye(&self.worker, seq, now_ms()).await?;
+        self.send(Command::Ack(Ack { seq }));
+        self.shared.sessions.forget(&self.worker, Status::ok("goodbye"));
+        info!(worker = %self.worker, "worker left");
+        self.shared.wake.notify_one();
+        Ok(Next::Left)
+    }
+}
+
+/// The number of an event that must have one.
+fn numbered(seq: u64) -> Result<u64, ServiceError> {
+    if seq == 0 { Err(ServiceError::invalid("seq", "counts from 1")) } else { Ok(seq) }
+}

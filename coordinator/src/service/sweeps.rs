@@ -1,0 +1,186 @@
+//! `SweepService`: what users ask.
+
+use std::time::Duration;
+
+use tinysweep_proto::{dataset::Dataset, v1, v1::sweep_service_server::SweepService};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, MissedTickBehavior, interval},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+use tracing::info;
+
+use super::{Services, answer, convert, leaderboard, status::ServiceError, submit};
+use crate::{
+    clock::now_ms,
+    domain::{
+        ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId},
+        lifecycle::SweepState,
+    },
+    shared::Shared,
+    store::{RunningRecord, SweepRecord, WorkerState},
+};
+
+/// How often a watcher is told.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+
+#[tonic::async_trait]
+impl SweepService for Services {
+    type WatchSweepStream = ReceiverStream<Result<v1::SweepProgress, Status>>;
+
+    async fn submit_sweep(&self, request: Request<v1::SubmitSweepRequest>) -> Result<Response<v1::SubmitSweepResponse>, Status> {
+        answer(async {
+            let v1::SubmitSweepRequest { yaml, file_name, dataset } = request.into_inner();
+            let dataset = Dataset::try_from(dataset.ok_or_else(|| ServiceError::invalid("dataset", "is missing"))?)?;
+            let sweep = submit::submit(&self.0, yaml, file_name, dataset).await?;
+            Ok(v1::SubmitSweepResponse { sweep: Some(convert::sweep(sweep)) })
+        })
+        .await
+    }
+
+    async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
+        answer(async {
+            let sweeps = self.0.store.sweeps().await?;
+            Ok(v1::ListSweepsResponse { sweeps: sweeps.into_iter().map(convert::sweep).collect() })
+        })
+        .await
+    }
+
+    async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
+        answer(async {
+            let id = self.0.store.find_sweep(&request.into_inner().sweep).await?;
+            Ok(v1::GetSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+        })
+        .await
+    }
+
+    async fn list_trials(&self, request: Request<v1::ListTrialsRequest>) -> Result<Response<v1::ListTrialsResponse>, Status> {
+        answer(async {
+            let id = self.0.store.find_sweep(&request.into_inner().sweep).await?;
+            let trials = self.0.store.trials(&id).await?;
+            Ok(v1::ListTrialsResponse { trials: trials.into_iter().map(|trial| convert::trial(&id, trial)).collect() })
+        })
+        .await
+    }
+
+    async fn get_trial(&self, request: Request<v1::GetTrialRequest>) -> Result<Response<v1::GetTrialResponse>, Status> {
+        answer(async {
+            let v1::GetTrialRequest { sweep, trial: number } = request.into_inner();
+            let id = self.0.store.find_sweep(&sweep).await?;
+            let trial = self.0.store.trial(&id, number).await?;
+            let replicates = self.0.store.replicates(&id, number).await?;
+            Ok(v1::GetTrialResponse {
+                trial: Some(convert::trial(&id, trial)),
+                replicates: replicates.into_iter().map(convert::replicate).collect(),
+            })
+        })
+        .await
+    }
+
+    async fn get_leaderboard(&self, request: Request<v1::GetLeaderboardRequest>) -> Result<Response<v1::Leaderboard>, Status> {
+        answer(leaderboard::leaderboard(&self.0.store, request.into_inner())).await
+    }
+
+    async fn cancel_sweep(&self, request: Request<v1::CancelSweepRequest>) -> Result<Response<v1::CancelSweepResponse>, Status> {
+        answer(async {
+            let id = self.0.store.find_sweep(&request.into_inner().sweep).await?;
+            cancel(&self.0, &id).await?;
+            Ok(v1::CancelSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+        })
+        .await
+    }
+
+    async fn watch_sweep(&self, request: Request<v1::WatchSweepRequest>) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let id = self.0.store.find_sweep(&request.into_inner().sweep).await.map_err(ServiceError::from)?;
+        let (sender, receiver) = mpsc::channel(1);
+        let shared = self.0.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = watch(&shared, &id, &sender) => {}
+                // A watcher that does not read now will not read this either.
+                () = shared.stopped() => drop(sender.try_send(Err(Status::unavailable("the coordinator shuts down")))),
+            }
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        answer(async {
+            let (now, now_ms) = (Instant::now(), now_ms());
+            let workers = self.0.store.workers().await?.into_iter().map(|worker| {
+                let silence = self.0.sessions.silence(&worker.greeting.id, now).filter(|_| worker.state == WorkerState::Connected);
+                let heard_ms = silence.map(|silence| now_ms.saturating_sub_unsigned(silence.as_millis().try_into().unwrap_or(u64::MAX)));
+                convert::worker(worker, heard_ms)
+            });
+            Ok(v1::ListWorkersResponse { workers: workers.collect() })
+        })
+        .await
+    }
+}
+
+async fn cancel(shared: &Shared, id: &SweepId) -> Result<(), ServiceError> {
+    // Workers hear of the end of these before they hear of the next lease for the same slots.
+    let _turn = shared.dispatch.lock().await;
+    let reason = "cancelled by a user";
+    let stopped = shared.store.cancel_sweep(id, reason, now_ms()).await?;
+    info!(sweep = %id, running = stopped.len(), "sweep cancelled");
+    for (worker, attempt) in &stopped {
+        shared.sessions.send(worker, super::session::stop(attempt, reason.to_owned()));
+    }
+    shared.live.forget_sweep(id);
+    shared.wake.notify_one();
+    Ok(())
+}
+
+/// Sends the state of a sweep until it is final, or until nobody reads any more.
+async fn watch(shared: &Shared, id: &SweepId, sender: &mpsc::Sender<Result<v1::SweepProgress, Status>>) {
+    let mut timer = interval(WATCH_INTERVAL);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut best = Best::default();
+    loop {
+        tokio::select! {
+            _ = timer.tick() => {}
+            () = sender.closed() => return,
+        }
+        let (message, last) = match progress(shared, id, &mut best).await {
+            Ok((progress, state)) => (Ok(progress), state != SweepState::Running),
+            Err(error) => (Err(error.into()), true),
+        };
+        if sender.send(message).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+/// The best trial, which changes only when a replicate completes.
+#[derive(Default)]
+struct Best {
+    completed: u32,
+    trial: Option<(String, f64)>,
+}
+
+async fn progress(shared: &Shared, id: &SweepId, best: &mut Best) -> Result<(v1::SweepProgress, SweepState), ServiceError> {
+    let sweep: SweepRecord = shared.store.sweep(id).await?;
+    let state = sweep.state;
+    if sweep.counts.completed != best.completed {
+        *best = Best { completed: sweep.counts.completed, trial: shared.store.best(id).await? };
+    }
+    let running = shared.store.running(id).await?.into_iter().map(|record| {
+        let live = shared.live.get(&key(id, &record));
+        convert::running(record, live)
+    });
+    let progress = v1::SweepProgress {
+        running: running.collect(),
+        sweep: Some(convert::sweep(sweep)),
+        best_name: best.trial.as_ref().map(|(name, _)| name.clone()),
+        best_metric: best.trial.as_ref().map(|(_, metric)| *metric),
+        workers: shared.sessions.count().try_into().unwrap_or(u32::MAX),
+    };
+    Ok((progress, state))
+}
+
+fn key(sweep: &SweepId, record: &RunningRecord) -> AttemptKey {
+    let replicate = ReplicateKey { sweep: sweep.clone(), trial: record.trial, replicate: record.replicate };
+    AttemptKey { replicate, number: AttemptNumber(record.attempt) }
+}
