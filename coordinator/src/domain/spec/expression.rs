@@ -7,6 +7,8 @@
 use serde_json::Value;
 use tinysweep_proto::config::{self, TrialConfig};
 
+use super::tokens::{Operator, Token, tokens};
+
 /// How deep parentheses and signs may lie in one another: each costs stack.
 const DEPTH_LIMIT: usize = 50;
 
@@ -46,23 +48,6 @@ enum Kind {
     Truth,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    Equal,
-    Different,
-    And,
-    Or,
-}
-
 /// The value of an expression.
 #[derive(Clone, Debug, PartialEq)]
 enum Term {
@@ -74,7 +59,7 @@ enum Term {
 impl Constraint {
     /// Reads a condition.
     pub fn parse(text: &str) -> Result<Self, ExpressionError> {
-        let mut parser = Parser { tokens: tokens(text)?, next: 0, depth: 0 };
+        let mut parser = Parser { tokens: tokens(text).map_err(|(offset, message)| error(offset, message))?, next: 0, depth: 0 };
         let condition = parser.disjunction()?;
         let (offset, token) = parser.peek();
         match token {
@@ -129,24 +114,6 @@ impl Kind {
 }
 
 impl Operator {
-    const fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Remainder => "%",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::Equal => "==",
-            Self::Different => "!=",
-            Self::And => "and",
-            Self::Or => "or",
-        }
-    }
-
     /// The kind of the result for operands of these kinds, if the operator takes them.
     fn result(self, left: Kind, right: Kind) -> Option<Kind> {
         match self {
@@ -217,117 +184,8 @@ impl Expr {
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Token {
-    Number(f64),
-    Text(String),
-    Name(String),
-    Operator(Operator),
-    Not,
-    Open,
-    Close,
-    End,
-}
-
-impl Token {
-    fn name(&self) -> String {
-        match self {
-            Self::Number(number) => format!("`{number}`"),
-            Self::Text(text) => format!("`\"{text}\"`"),
-            Self::Name(name) => format!("`{name}`"),
-            Self::Operator(operator) => format!("`{}`", operator.symbol()),
-            Self::Not => "`not`".into(),
-            Self::Open => "`(`".into(),
-            Self::Close => "`)`".into(),
-            Self::End => "end".into(),
-        }
-    }
-}
-
 fn error(offset: usize, message: impl Into<String>) -> ExpressionError {
     ExpressionError { offset, message: message.into() }
-}
-
-fn tokens(text: &str) -> Result<Vec<(usize, Token)>, ExpressionError> {
-    let chars: Vec<char> = text.chars().collect();
-    let mut tokens = Vec::new();
-    let mut at = 0;
-    while let Some(&first) = chars.get(at) {
-        if first.is_whitespace() {
-            at += 1;
-            continue;
-        }
-        let (token, len) = token(&chars[at..]).map_err(|message| error(at, message))?;
-        tokens.push((at, token));
-        at += len;
-    }
-    tokens.push((chars.len(), Token::End));
-    Ok(tokens)
-}
-
-/// The token that `rest`, which is not empty, starts with, and its length.
-fn token(rest: &[char]) -> Result<(Token, usize), String> {
-    let run = |belongs: fn(&char) -> bool| rest.iter().take_while(|c| belongs(c)).count();
-    match rest[0] {
-        '(' => Ok((Token::Open, 1)),
-        ')' => Ok((Token::Close, 1)),
-        c if c.is_ascii_digit() || c == '.' => number(rest),
-        c if c.is_ascii_alphabetic() || c == '_' => {
-            let len = run(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.'));
-            Ok((name(rest[..len].iter().collect()), len))
-        }
-        quote @ ('"' | '\'') => match rest[1..].iter().position(|c| *c == quote) {
-            Some(len) => Ok((Token::Text(rest[1..=len].iter().collect()), len + 2)),
-            None => Err(format!("the word that starts here has no closing {quote}")),
-        },
-        _ => symbol(rest),
-    }
-}
-
-fn number(rest: &[char]) -> Result<(Token, usize), String> {
-    let digits = |from: usize| rest[from.min(rest.len())..].iter().take_while(|c| c.is_ascii_digit() || **c == '.').count();
-    let mut len = digits(0);
-    if matches!(rest.get(len), Some('e' | 'E')) {
-        let sign = usize::from(matches!(rest.get(len + 1), Some('+' | '-')));
-        len += 1 + sign + digits(len + 1 + sign);
-    }
-    let text: String = rest[..len].iter().collect();
-    match text.parse() {
-        Ok(number) if f64::is_finite(number) => Ok((Token::Number(number), len)),
-        _ => Err(format!("`{text}` is not a number")),
-    }
-}
-
-fn name(name: String) -> Token {
-    match name.as_str() {
-        "and" => Token::Operator(Operator::And),
-        "or" => Token::Operator(Operator::Or),
-        "not" => Token::Not,
-        _ => Token::Name(name),
-    }
-}
-
-fn symbol(rest: &[char]) -> Result<(Token, usize), String> {
-    let operator = match (rest[0], rest.get(1)) {
-        ('*', Some('*')) => return Err("`**` is not supported; multiply instead".into()),
-        ('&', _) => return Err("unexpected `&`; write `and`".into()),
-        ('|', _) => return Err("unexpected `|`; write `or`".into()),
-        ('<', Some('=')) => (Operator::LessOrEqual, 2),
-        ('>', Some('=')) => (Operator::GreaterOrEqual, 2),
-        ('=', Some('=')) => (Operator::Equal, 2),
-        ('!', Some('=')) => (Operator::Different, 2),
-        ('=', _) => return Err("unexpected `=`; write `==`".into()),
-        ('!', _) => return Err("unexpected `!`; write `not`".into()),
-        ('+', _) => (Operator::Add, 1),
-        ('-', _) => (Operator::Subtract, 1),
-        ('*', _) => (Operator::Multiply, 1),
-        ('/', _) => (Operator::Divide, 1),
-        ('%', _) => (Operator::Remainder, 1),
-        ('<', _) => (Operator::Less, 1),
-        ('>', _) => (Operator::Greater, 1),
-        (other, _) => return Err(format!("unexpected `{}`", other.escape_debug())),
-    };
-    Ok((Token::Operator(operator.0), operator.1))
 }
 
 struct Parser {

@@ -3,12 +3,14 @@
 //! * `yaml`: text to a tree that knows the place of each value, within limits.
 //! * `fields`: typed values out of that tree.
 //! * `settings`, `base`, `parameters`: the configuration, its fixed and its varying part.
-//! * `expression`: the language of `constraints`.
+//! * `data`: which puzzles.
+//! * `expression`, over `tokens`: the language of `constraints`.
 //! * `proposals`: the trials themselves.
 //!
 //! Nothing in a file is ignored: a key is used, or it is an error.
 
 mod base;
+mod data;
 mod error;
 mod expression;
 mod fields;
@@ -17,12 +19,14 @@ mod proposals;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod yaml;
 
 use tinysweep_proto::config::TrialConfig;
-use tinysweep_proto::dataset::{BENCHMARKS, Benchmark, Source, benchmark};
+use tinysweep_proto::dataset::{BENCHMARKS, Benchmark, benchmark};
 use tinysweep_proto::metric::{Goal, TEST_METRICS, test_metric};
 
+pub use data::{DataSpec, PartSpec};
 pub use error::{Position, SpecError, SpecErrors};
 pub use expression::{Constraint, ExpressionError, Facts};
 pub use proposals::Proposal;
@@ -37,8 +41,6 @@ use yaml::{Content, Node};
 pub const TRIAL_LIMIT: u64 = 1_000_000;
 /// The most replicates that a trial may have.
 const REPLICATE_LIMIT: i64 = 1000;
-/// The most puzzles that may be generated for one part of a data set.
-const COUNT_LIMIT: i64 = 10_000_000;
 /// Characters of a name.
 const NAME_LIMIT: usize = 200;
 /// Characters of a description, and of a path.
@@ -114,28 +116,6 @@ pub struct MetricSpec {
     pub goal: Goal,
 }
 
-/// Which puzzles trials are trained and measured on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataSpec {
-    /// Training puzzles; none takes as many as the benchmark generates.
-    pub train: Option<PartSpec>,
-    /// Test puzzles; none takes as many as the benchmark generates.
-    pub test: Option<PartSpec>,
-    /// Seed of generated puzzles.
-    pub seed: u64,
-    /// Cells that generated puzzles give away; none leaves it to the generator.
-    pub givens: Option<usize>,
-}
-
-/// Where one part of the data comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PartSpec {
-    /// A file, as the sweep file names it.
-    Path(String),
-    /// This many generated puzzles.
-    Count(u64),
-}
-
 const KEYS: &[&str] = &[
     "name",
     "description",
@@ -181,7 +161,7 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
     let replicates = keys.get("replicates").map_or(Some(1), |node| fields::whole(report, node, "`replicates`", 1..=REPLICATE_LIMIT));
     let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed`", 0..=i64::MAX));
     let run_cap = read_run_cap(report, &keys);
-    let data = benchmark.and_then(|benchmark| read_data(report, keys.get("data"), benchmark, root.at));
+    let data = benchmark.and_then(|benchmark| data::read(report, keys.get("data"), benchmark, root.at));
     let place = |key| keys.entry(key).map_or(Position::START, |entry| entry.at);
     let spec = SweepSpec {
         name: name?,
@@ -303,48 +283,4 @@ fn read_run_cap(report: &mut Report, keys: &Fields) -> Option<Option<u32>> {
     let Some(entry) = keys.entry("run_cap").or_else(|| keys.entry("max_trials")) else { return Some(None) };
     let what = format!("`{}`", entry.key);
     fields::whole(report, &entry.value, &what, 1..=TRIAL_LIMIT as i64).map(|cap| Some(cap as u32))
-}
-
-fn read_data(report: &mut Report, node: Option<&Node>, benchmark: &Benchmark, root: Position) -> Option<DataSpec> {
-    let mut data = DataSpec { train: None, test: None, seed: 0, givens: None };
-    if let Some(node) = node {
-        let keys = Fields::read(report, node, "`data`", &["train", "test", "seed", "givens"], |_| None)?;
-        let train = keys.get("train").map_or(Some(None), |node| read_part(report, node, "`train`").map(Some));
-        let test = keys.get("test").map_or(Some(None), |node| read_part(report, node, "`test`").map(Some));
-        let cells = benchmark.task.shape().seq_len as i64;
-        let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed` of `data`", 0..=i64::MAX));
-        let givens = keys.get("givens").map_or(Some(None), |node| fields::whole(report, node, "`givens`", 1..=cells).map(Some));
-        data = DataSpec { train: train?, test: test?, seed: seed? as u64, givens: givens?.map(|givens| givens as usize) };
-        refuse_unused_data_keys(report, &keys, &data)?;
-    }
-    let lacks_a_part = data.train.is_none() || data.test.is_none();
-    if benchmark.source == Source::Files && lacks_a_part {
-        let name = benchmark.name;
-        let message = format!("the puzzles of `{name}` come from files; name them, as in `data: {{train: train.csv, test: test.csv}}`");
-        return report.error(node.map_or(root, |node| node.at), message);
-    }
-    Some(data)
-}
-
-/// The seed and the givens are those of generated puzzles; files have neither.
-fn refuse_unused_data_keys(report: &mut Report, keys: &Fields, data: &DataSpec) -> Option<()> {
-    let is_file = |part: &Option<PartSpec>| matches!(part, Some(PartSpec::Path(_)));
-    if !(is_file(&data.train) && is_file(&data.test)) {
-        return Some(());
-    }
-    let mut right = Some(());
-    for entry in ["seed", "givens"].into_iter().filter_map(|key| keys.entry(key)) {
-        right = report.error(entry.at, format!("`{}` is about generated puzzles, and both parts are files; remove it", entry.key));
-    }
-    right
-}
-
-fn read_part(report: &mut Report, node: &Node, what: &str) -> Option<PartSpec> {
-    match &node.content {
-        Content::Text { .. } => fields::text(report, node, what, TEXT_LIMIT).map(|path| PartSpec::Path(path.to_owned())),
-        Content::Int(_) | Content::Float(_) => {
-            fields::whole(report, node, what, 1..=COUNT_LIMIT).map(|count| PartSpec::Count(count as u64))
-        }
-        _ => report.error(node.at, format!("{what} must be the path of a file or a number of puzzles, not {}", node.description())),
-    }
 }
