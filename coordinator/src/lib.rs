@@ -5,7 +5,7 @@
 //! * [`reconcile`]: snapshot, plan, apply. [`sessions`]: workers that can be reached.
 //! * [`service`]: gRPC. [`server`]: the whole as a process runs it.
 //!
-//! `README.md` says how it works; `tests/invariants.rs` keeps what it says about absences.
+//! `README.md` says how it works; the workspace's `tests/architecture.rs` keeps what is said here about absences.
 
 mod artifacts;
 mod auth;

@@ -1,14 +1,120 @@
 //! `GetLeaderboard`: results of the store through the ranking of the domain.
 
-use tinysweep_proto::v1;
+use tinysweep_proto::{
+    config,
+    dataset::{Benchmark, Dataset, benchmark},
+    metric::{Goal, test_metric},
+    v1,
+};
 
 use super::status::ServiceError;
-use crate::store::Store;
+use crate::{
+    domain::{
+        baselines,
+        leaderboard::{Row, RowKind, TrialResult, rank},
+        spec::MetricSpec,
+    },
+    store::{ResultRecord, Store, StoreError, SweepRecord, goal_name, inconsistent},
+};
+
+/// What ranks where several sweeps, each with a metric of its own, stand on one board.
+const COMMON_METRIC: MetricSpec = MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize };
 
 /// Ranks the results of one sweep, or of all sweeps on one benchmark.
 ///
 /// # Errors
 /// The sweep or the benchmark does not exist, or the store fails.
-pub async fn leaderboard(_store: &Store, _request: v1::GetLeaderboardRequest) -> Result<v1::Leaderboard, ServiceError> {
-    Err(ServiceError::invalid("benchmark", "is not ranked yet"))
+pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> Result<v1::Leaderboard, ServiceError> {
+    let (benchmark, metric, sweeps) = choose(store, &request).await?;
+    let mut trials = Vec::new();
+    for sweep in sweeps {
+        let results = store.results(&sweep.id, metric.name).await?;
+        gather(&mut trials, &sweep, results)?;
+    }
+    let rows = rank(benchmark, metric, &trials, baselines::published());
+    Ok(v1::Leaderboard {
+        benchmark: benchmark.name.into(),
+        metric: metric.name.into(),
+        goal: goal_name(metric.goal).into(),
+        rows: rows.into_iter().map(row).collect(),
+    })
+}
+
+async fn choose(
+    store: &Store,
+    request: &v1::GetLeaderboardRequest,
+) -> Result<(&'static Benchmark, MetricSpec, Vec<SweepRecord>), ServiceError> {
+    if !request.benchmark.is_empty() {
+        let known = benchmark(&request.benchmark)
+            .ok_or_else(|| ServiceError::invalid("benchmark", format!("no benchmark is called `{}`", request.benchmark)))?;
+        let mut sweeps = store.sweeps().await?;
+        sweeps.retain(|sweep| sweep.dataset.benchmark == known.name);
+        return Ok((known, COMMON_METRIC, sweeps));
+    }
+    let id = store.find_sweep(&request.sweep).await?;
+    let sweep = store.sweep(&id).await?;
+    let wrong = |what: &str| inconsistent(format!("sweep {id}"), format!("{what} is not known"));
+    let known = benchmark(&sweep.dataset.benchmark).ok_or_else(|| wrong("its benchmark"))?;
+    let metric = test_metric(&sweep.metric).ok_or_else(|| wrong("its metric"))?;
+    Ok((known, MetricSpec { name: metric.name, goal: sweep.goal }, vec![sweep]))
+}
+
+/// Adds the results of one sweep, which come in the order of its trials.
+fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<ResultRecord>) -> Result<(), StoreError> {
+    let id = sweep.id.as_str();
+    for ResultRecord { trial, name, config_json, value, wall_seconds, exact_accuracy_by_step } in results {
+        if trials.last().is_none_or(|last| last.number != trial || last.sweep != id) {
+            trials.push(new_trial(id, trial, name, &config_json, &sweep.dataset)?);
+        }
+        if let Some(last) = trials.last_mut() {
+            last.values.push(value);
+            last.wall_seconds.push(wall_seconds);
+            last.exact_accuracy_by_step.push(exact_accuracy_by_step);
+        }
+    }
+    Ok(())
+}
+
+fn new_trial(sweep: &str, number: u32, name: String, config_json: &str, dataset: &Dataset) -> Result<TrialResult, StoreError> {
+    let config = config::parse(config_json).map_err(|problem| inconsistent(format!("trial {number} of sweep {sweep}"), problem))?;
+    Ok(TrialResult {
+        sweep: sweep.to_owned(),
+        number,
+        name,
+        config,
+        dataset: dataset.clone(),
+        values: Vec::new(),
+        wall_seconds: Vec::new(),
+        exact_accuracy_by_step: Vec::new(),
+    })
+}
+
+fn row(row: Row) -> v1::LeaderboardRow {
+    let kind = match row.kind {
+        RowKind::Trial => v1::RowKind::Trial,
+        RowKind::Published => v1::RowKind::Published,
+    };
+    let (sweep, trial) = row.trial.unzip();
+    v1::LeaderboardRow {
+        kind: kind.into(),
+        name: row.name,
+        benchmark: row.benchmark,
+        mean: row.mean,
+        ci95_low: row.ci95.map(|interval| interval.low),
+        ci95_high: row.ci95.map(|interval| interval.high),
+        n: row.n,
+        parameters: row.parameters.unwrap_or(0),
+        effective_depth: row.effective_depth.unwrap_or(0),
+        train_flops: row.train_flops.unwrap_or(0.0),
+        inference_flops: row.inference_flops.unwrap_or(0.0),
+        wall_seconds: row.wall_seconds.unwrap_or(0.0),
+        config_json: row.config.map(|config| config.canonical_json()).unwrap_or_default(),
+        tied_with_best: row.tied_with_best,
+        proxy: row.proxy,
+        source: row.source,
+        caveat: row.caveat,
+        sweep: sweep.unwrap_or_default(),
+        trial,
+        exact_accuracy_by_step: row.exact_accuracy_by_step,
+    }
 }

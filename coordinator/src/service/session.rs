@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use tinysweep_proto::{
-    PROTOCOL_VERSION,
+    PROTOCOL_VERSION, config,
     v1::{Ack, CoordinatorCommand, Hello, Ping, Stop, Welcome, WorkerEvent, coordinator_command::Command, worker_event::Event},
 };
 use tokio::{
@@ -21,7 +21,7 @@ use crate::{
     reconcile,
     sessions::{CommandSender, Generation, Opened},
     shared::Shared,
-    store::{Applied, Greeting, Report},
+    store::{Applied, Greeting, LeaseContent, Report},
 };
 
 /// Serves one stream to its end.
@@ -202,7 +202,12 @@ impl Session {
         match (applied, live) {
             (Applied::Counted, Some(live)) => self.shared.live.report(attempt, live),
             (Applied::Duplicate, _) => {}
-            (Applied::Counted, None) => self.ended(attempt, report),
+            (Applied::Counted, None) => {
+                self.ended(attempt, report);
+                if let Report::Completed(outcome) = report {
+                    self.compare_parameters(attempt, outcome.parameters).await?;
+                }
+            }
             (Applied::Rejected(problem), _) => {
                 warn!(%attempt, worker = %self.worker, problem, "a result that cannot stand was taken as a failure");
                 self.ended(attempt, report);
@@ -215,10 +220,22 @@ impl Session {
         Ok(Next::Continue)
     }
 
+    /// A model of another size than its configuration says is not the model that was asked for.
+    async fn compare_parameters(&self, attempt: &AttemptKey, counted: u64) -> Result<(), ServiceError> {
+        let LeaseContent { config_json, dataset, .. } = self.shared.store.lease_content(&attempt.replicate).await?;
+        let expected = config::parse(&config_json).map(|config| config::size(&config, &dataset.task.shape()).parameters);
+        if expected != Ok(counted) {
+            warn!(%attempt, worker = %self.worker, counted, ?expected, "the worker counts other parameters than the configuration has");
+        }
+        Ok(())
+    }
+
     fn ended(&self, attempt: &AttemptKey, report: &Report) {
         match report {
             Report::Failed { kind, message } => warn!(%attempt, worker = %self.worker, kind = kind.label(), message, "attempt failed"),
-            Report::Completed(outcome) => info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt ended"),
+            Report::Completed(outcome) => {
+                info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt completed");
+            }
             Report::Progress(_) => {}
         }
         self.shared.live.forget(attempt);

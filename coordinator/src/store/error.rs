@@ -83,7 +83,7 @@ pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
 }
 
 /// An [`Inconsistent`](StoreError::Inconsistent) error.
-pub(super) fn inconsistent(place: impl Into<String>, problem: impl Into<String>) -> StoreError {
+pub fn inconsistent(place: impl Into<String>, problem: impl Into<String>) -> StoreError {
     StoreError::Inconsistent { place: place.into(), problem: problem.into() }
 }
 

@@ -16,11 +16,11 @@ use std::fs::File;
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-pub use error::StoreError;
+pub use error::{StoreError, inconsistent};
 pub use leases::LeaseContent;
 pub use open::OpenError;
 pub use reports::{Applied, Progress, Report};
-pub use sweeps::{Counts, NewSweep, NewTrial, SweepRecord, goal_name};
+pub use sweeps::{NewSweep, NewTrial, SweepRecord, goal_name};
 pub use views::{AttemptRecord, ReplicateRecord, ResultRecord, RunningRecord, TrialRecord};
 pub use workers::{Greeting, WorkerRecord, WorkerState};
 

@@ -91,20 +91,16 @@ pub struct RunningRecord {
 /// The result of one replicate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultRecord {
-    /// Its sweep.
-    pub sweep: SweepId,
     /// Number of the trial.
     pub trial: u32,
     /// Name of the trial.
     pub name: String,
-    /// The whole configuration as canonical JSON, and its hash.
+    /// The whole configuration as canonical JSON.
     pub config_json: String,
     /// The metric that was asked for.
     pub value: f64,
     /// Of the whole attempt.
     pub wall_seconds: f64,
-    /// As counted on the trained model.
-    pub parameters: u64,
     /// After supervision step 1, 2, …
     pub exact_accuracy_by_step: Vec<f64>,
 }
@@ -263,7 +259,7 @@ impl Store {
         let id = sweep.as_str();
         let rows = sqlx::query_as!(
             ResultRow,
-            r#"SELECT s.id AS sweep, t.number AS "trial: u32", t.name, t.config_json, m.value, o.wall_seconds, o.parameters AS "parameters: u64",
+            r#"SELECT t.number AS "trial: u32", t.name, t.config_json, m.value, o.wall_seconds,
                  (SELECT json_group_array(v.exact_accuracy ORDER BY v.step) FROM supervision_steps v WHERE v.replicate_id = r.id) AS "curve!: String"
                FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
                JOIN trials t ON t.id = r.trial_id JOIN results o ON o.replicate_id = r.id
@@ -308,13 +304,11 @@ impl From<TrialRow> for TrialRecord {
 }
 
 struct ResultRow {
-    sweep: String,
     trial: u32,
     name: String,
     config_json: String,
     value: f64,
     wall_seconds: f64,
-    parameters: u64,
     curve: String,
 }
 
@@ -322,9 +316,9 @@ impl TryFrom<ResultRow> for ResultRecord {
     type Error = StoreError;
 
     fn try_from(row: ResultRow) -> Result<Self, StoreError> {
-        let ResultRow { sweep, trial, name, config_json, value, wall_seconds, parameters, curve } = row;
-        let curve = serde_json::from_str(&curve)
-            .map_err(|error| inconsistent(format!("supervision steps of trial {trial} of sweep {sweep}"), error.to_string()))?;
-        Ok(Self { sweep: SweepId::named(sweep), trial, name, config_json, value, wall_seconds, parameters, exact_accuracy_by_step: curve })
+        let ResultRow { trial, name, config_json, value, wall_seconds, curve } = row;
+        let exact_accuracy_by_step =
+            serde_json::from_str(&curve).map_err(|error| inconsistent(format!("supervision steps of trial {trial}"), error.to_string()))?;
+        Ok(Self { trial, name, config_json, value, wall_seconds, exact_accuracy_by_step })
     }
 }
