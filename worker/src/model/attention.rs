@@ -4,6 +4,7 @@ use candle_core::{D, Device, Result, Tensor};
 use tinysweep_proto::config::{PosEncodings, TrialConfig};
 
 use super::linear::linear;
+use crate::kernels::softmax;
 
 /// Attention over all positions, with rotary positions where the configuration has them.
 #[derive(Debug)]
@@ -43,17 +44,10 @@ impl Attention {
         if let Some(rotary) = &self.rotary {
             (q, k) = (rotary.turn(&q)?, rotary.turn(&k)?);
         }
-        let scores = (q.matmul(&k.transpose(2, 3)?)? * (1.0 / (head_width as f64).sqrt()))?;
-        let mixed = softmax(&scores)?.matmul(&v)?;
+        let shares = softmax(&q.matmul(&k.transpose(2, 3)?)?, 1.0 / (head_width as f64).sqrt())?;
+        let mixed = shares.matmul(&v)?;
         linear(&mixed.transpose(1, 2)?.reshape((batch, positions, inner))?, &self.output)
     }
-}
-
-/// Softmax over the last axis. (Candle's own has no backward pass.)
-fn softmax(scores: &Tensor) -> Result<Tensor> {
-    // The shift changes nothing but the range, so it carries no gradient.
-    let exps = scores.broadcast_sub(&scores.detach().max_keepdim(D::Minus1)?)?.exp()?;
-    exps.broadcast_div(&exps.sum_keepdim(D::Minus1)?)
 }
 
 /// Rotary positions, arXiv 2104.09864, which turn features i and i + width/2 of a head together.

@@ -1,9 +1,10 @@
 //! The one network: a stack of post-norm blocks.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 use tinysweep_proto::config::{TrialConfig, Variant};
 
 use super::{attention::Attention, swiglu::SwiGlu};
+use crate::kernels::{residual_norm, transpose};
 
 /// A stack of blocks on one set of weights.
 #[derive(Debug)]
@@ -54,16 +55,10 @@ impl Block {
             Mixer::Attention(attention) => residual_norm(x, &attention.forward(x)?, self.eps)?,
             Mixer::Sequence(mixer) => {
                 // The norm is over positions here, not over features: the reference normalises what it has transposed.
-                let x = x.transpose(1, 2)?.contiguous()?;
-                residual_norm(&x, &mixer.forward(&x)?, self.eps)?.transpose(1, 2)?.contiguous()?
+                let x = transpose(x)?;
+                transpose(&residual_norm(&x, &mixer.forward(&x)?, self.eps)?)?
             }
         };
         residual_norm(&x, &self.features.forward(&x)?, self.eps)
     }
-}
-
-/// `h / √(mean(h²) + eps)` over the last axis, where `h = x + update`.
-fn residual_norm(x: &Tensor, update: &Tensor, eps: f64) -> Result<Tensor> {
-    let sum = (x + update)?;
-    sum.broadcast_div(&(sum.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?)
 }

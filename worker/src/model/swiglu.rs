@@ -1,8 +1,9 @@
 //! The gated feed-forward layer.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use super::linear::linear;
+use crate::kernels::gate;
 
 /// `down(silu(gate(x)) · up(x))`, arXiv 2002.05202.
 #[derive(Debug)]
@@ -24,7 +25,6 @@ impl SwiGlu {
 
     /// Over the last axis of `x`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let both = linear(x, &self.gate_up)?.chunk(2, D::Minus1)?;
-        linear(&(both[0].silu()? * &both[1])?, &self.down)
+        linear(&gate(&linear(x, &self.gate_up)?)?, &self.down)
     }
 }
