@@ -58,3 +58,51 @@ impl Ema {
         Ok(copy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, generator};
+    use tinysweep_proto::{config::TrialConfig, dataset::Task};
+
+    /// The first number of each tensor.
+    fn firsts(parameters: &Parameters) -> Vec<f32> {
+        parameters.entries().iter().map(|entry| slices::read(&entry.var, |values| values[0]).unwrap()).collect()
+    }
+
+    fn small() -> Parameters {
+        let config = TrialConfig { hidden_size: 8, layers: 1, ..TrialConfig::default() };
+        Parameters::init(&config, &Task::Sudoku4x4.shape(), &mut generator(1, Stream::Weights)).unwrap()
+    }
+
+    fn raise(parameters: &Parameters) {
+        for entry in parameters.entries() {
+            slices::update(&entry.var, |values| values.iter_mut().for_each(|value| *value += 1.0)).unwrap();
+        }
+    }
+
+    #[test]
+    fn trained_weights_lag_and_the_rest_does_not() {
+        let parameters = small();
+        let start = firsts(&parameters);
+        let mut ema = Ema::new(&parameters, 0.9).unwrap();
+        raise(&parameters);
+        for _ in 0..5 {
+            ema.update(&parameters).unwrap();
+        }
+        let averaged = ema.weights(&parameters).unwrap();
+        for ((entry, now), start) in averaged.entries().iter().zip(firsts(&averaged)).zip(start) {
+            let wanted = if entry.role == Role::Trained { start + 1.0 - 0.9f32.powi(5) } else { start + 1.0 };
+            assert!((now - wanted).abs() < 1e-5, "{}: {now}, not {wanted}", entry.name);
+        }
+    }
+
+    #[test]
+    fn rate_zero_gives_the_weights_of_the_moment() {
+        let parameters = small();
+        let mut ema = Ema::new(&parameters, 0.0).unwrap();
+        raise(&parameters);
+        ema.update(&parameters).unwrap();
+        assert_eq!(firsts(&ema.weights(&parameters).unwrap()), firsts(&parameters));
+    }
+}

@@ -1,5 +1,7 @@
 //! The recorded runs of the published reference, replayed.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 
 use tinysweep_worker::parity::{ParityReport, replay};

@@ -1,5 +1,7 @@
 //! Whole training runs, small ones.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use tinysweep_proto::config::{Augment, EvaluationConfig, TrainConfig, TrialConfig, Variant};
 use tinysweep_proto::dataset::Task;
 use tinysweep_worker::{

@@ -20,7 +20,7 @@ const ATAN: [f32; 10] = [
 const EXP: [f32; 7] = [1.0, 1.0, 0.5, 0.166_664_16, 0.041_666_355, 0.008_375_126, 0.001_394_110_9];
 
 /// ln(2) in two parts. The first has so few bits that its product with a whole number of the range is exact.
-const LN2: (f32, f32) = (0.693_359_375, -0.000_212_194_44);
+const LN2: (f32, f32) = (355.0 / 512.0, (std::f64::consts::LN_2 - 355.0 / 512.0) as f32);
 
 /// Adding this to a small number rounds it to an integer, which then stands in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;

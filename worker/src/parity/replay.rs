@@ -75,7 +75,7 @@ impl Replay {
     }
 
     fn train(&mut self, number: usize, batch: &[Row]) -> Result<(), ParityError> {
-        self.from_recorded_carry(number, batch)?;
+        self.restart_from_recorded_carry(number, batch)?;
         let step = self.trainer.compute(|slot| batch[slot].clone())?;
         self.rates(number);
         self.slots(number);
@@ -90,7 +90,7 @@ impl Replay {
 
     /// One step from the latents that were recorded after the step before, which leaves out what rounding has grown to since: a deep
     /// recursion multiplies it from step to step, in the recording as well as here.
-    fn from_recorded_carry(&mut self, step: usize, batch: &[Row]) -> Result<(), ParityError> {
+    fn restart_from_recorded_carry(&mut self, step: usize, batch: &[Row]) -> Result<(), ParityError> {
         let before = |name: &str| self.recorded.get(&format!("{name}.{}", step - 1)).cloned();
         let (Some(z_h), Some(z_l)) = (before("z_H"), before("z_L")) else { return Ok(()) };
         if !self.recorded.contains_key(&format!("logits.{step}")) {
@@ -168,7 +168,7 @@ impl Replay {
 
     /// Every gradient that was recorded.
     fn gradients(&mut self, step: usize, computed: &Step) -> Result<(), ParityError> {
-        let gradients: Vec<_> = self.trainer.model().parameters().trained().map(|entry| entry.clone()).collect();
+        let gradients: Vec<_> = self.trainer.model().parameters().trained().cloned().collect();
         for entry in gradients {
             let Some(theirs) = self.recorded.get(&format!("grad.{step}.{}", entry.name)).cloned() else { continue };
             let zeros = entry.var.zeros_like()?;
