@@ -22,7 +22,7 @@ fn attention() {
     assert_eq!((report.model.as_str(), report.steps), ("trm_att", 8));
 }
 
-/// The recursion of this one multiplies rounding errors about tenfold per step: in exact arithmetic its second step is 2.2e-4 from the
+/// The recursion of this one multiplies rounding errors more than tenfold from step to step: in exact arithmetic its second step is 2.2e-4 from the
 /// recording already, beyond the bound of 1e-4. So only what rounding cannot reach is asserted: the first step, the second one from the
 /// recorded carry, learning rates, and which slots halt when.
 #[test]
