@@ -1,5 +1,7 @@
 //! The shared token.
 
+use std::fmt;
+
 use sha2::{Digest, Sha256};
 use tinysweep_proto::TOKEN_HEADER;
 use tonic::{Request, Status, service::Interceptor};
@@ -8,10 +10,21 @@ use tonic::{Request, Status, service::Interceptor};
 #[derive(Clone)]
 pub struct TokenCheck(Option<[u8; 32]>);
 
+impl fmt::Debug for TokenCheck {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(if self.asks() { "TokenCheck(***)" } else { "TokenCheck(none)" })
+    }
+}
+
 impl TokenCheck {
     /// Asks for `token`; without one every call passes.
     pub fn new(token: Option<&str>) -> Self {
         Self(token.map(|token| Sha256::digest(format!("Bearer {token}")).into()))
+    }
+
+    /// Whether there is a token.
+    pub const fn asks(&self) -> bool {
+        self.0.is_some()
     }
 }
 

@@ -110,7 +110,7 @@ pub struct Coordinator {
     listener: TcpListener,
     address: SocketAddr,
     shared: Arc<Shared>,
-    token: Option<String>,
+    check: TokenCheck,
 }
 
 impl Coordinator {
@@ -126,9 +126,11 @@ impl Coordinator {
         let address = listener.local_addr().map_err(listen_error)?;
         let store = Store::open(&data_dir).await?;
         let artifacts = Artifacts::open(&data_dir).await?;
-        let (lease, heartbeat) = (seconds(lease_secs), seconds(heartbeat_secs));
+        let lease = seconds(lease_secs);
+        // With two missed heartbeats a worker is still here.
+        let heartbeat = seconds(heartbeat_secs.min(lease_secs / 3));
         let shared = Arc::new(Shared::new(store, artifacts, lease, heartbeat).await?);
-        Ok(Self { listener, address, shared, token })
+        Ok(Self { listener, address, shared, check: TokenCheck::new(token.as_deref()) })
     }
 
     /// Where it listens.
@@ -141,14 +143,14 @@ impl Coordinator {
     /// # Errors
     /// The network side fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, address, shared, token } = self;
-        let router = router(&shared, token.as_deref()).await?;
+        let Self { listener, address, shared, check } = self;
+        let router = router(&shared, &check).await?;
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let reconciler = tokio::spawn({
             let shared = shared.clone();
             async move { reconcile::run(&shared).await }
         });
-        info!(%address, lease_secs = shared.lease.as_secs(), token = token.is_some(), "coordinator serves");
+        info!(%address, lease_secs = shared.lease.as_secs(), token = check.asks(), "coordinator serves");
         let result = {
             let server = router.serve_with_incoming_shutdown(incoming, shared.stopped());
             tokio::pin!(server);
@@ -185,7 +187,7 @@ fn check_token(listen: SocketAddr, token: Option<&str>) -> Result<(), StartError
     }
 }
 
-async fn router(shared: &Arc<Shared>, token: Option<&str>) -> Result<Router, ServeError> {
+async fn router(shared: &Arc<Shared>, check: &TokenCheck) -> Result<Router, ServeError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SweepServiceServer<Services>>().await;
     health.set_serving::<WorkerServiceServer<Services>>().await;
@@ -194,7 +196,6 @@ async fn router(shared: &Arc<Shared>, token: Option<&str>) -> Result<Router, Ser
         .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let check = TokenCheck::new(token);
     let services = Services::new(shared.clone());
     macro_rules! limited {
         ($server:ident) => {

@@ -85,11 +85,11 @@ mod tests {
             change(&mut outcome);
             outcome.check(METRIC).unwrap_err()
         };
-        assert_eq!(problem(|o| drop(o.metrics.insert(METRIC.into(), f64::NAN))), "test/exact_accuracy is NaN");
+        assert_eq!(problem(|o| o.metrics = [(METRIC.to_owned(), f64::NAN)].into()), "test/exact_accuracy is NaN");
         assert_eq!(problem(|o| o.metrics.clear()), "the sweep's metric test/exact_accuracy is not among the final metrics");
         assert_eq!(problem(|o| o.exact_accuracy_by_step.push(1.0)), "3 exact and 2 token accuracies by supervision step");
         assert_eq!(problem(|o| o.wall_seconds = -1.0), "-1 seconds is no duration");
         assert_eq!(problem(|o| o.parameters = u64::MAX), format!("{} parameters", u64::MAX));
-        assert!(problem(|o| drop(o.metrics.insert("x".repeat(200), 1.0))).contains("128"));
+        assert!(problem(|o| o.metrics = [("x".repeat(200), 1.0)].into()).contains("128"));
     }
 }

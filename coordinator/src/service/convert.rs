@@ -18,6 +18,8 @@ use crate::{
 
 /// The most metric points in one message.
 const POINTS_LIMIT: usize = 10_000;
+/// The most attempts that one hello may claim.
+const CLAIMS_LIMIT: usize = 1000;
 /// The most slots of one worker.
 const SLOTS_LIMIT: u32 = 1024;
 /// The most characters of a text for people; what is longer is cut.
@@ -52,6 +54,9 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
     let id = WorkerId::parse(&worker_id).map_err(|error| ServiceError::invalid("hello.worker_id", error.to_string()))?;
     if !(1..=SLOTS_LIMIT).contains(&slots) {
         return Err(ServiceError::invalid("hello.slots", format!("must be 1 to {SLOTS_LIMIT}, not {slots}")));
+    }
+    if running.len() > CLAIMS_LIMIT {
+        return Err(ServiceError::invalid("hello.running", format!("are {}, of {CLAIMS_LIMIT} at the most", running.len())));
     }
     let running = running.into_iter().map(|attempt| attempt_key(Some(attempt))).collect::<Result<_, _>>()?;
     Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots }, running))

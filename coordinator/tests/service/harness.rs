@@ -1,0 +1,290 @@
+//! A coordinator in a scratch directory, and workers that do what a test tells them.
+
+use std::{path::Path, time::Duration};
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tinysweep_coordinator::server::{Coordinator, Settings};
+use tinysweep_proto::{
+    PROTOCOL_VERSION,
+    address::Address,
+    connect::{Connection, connect},
+    hex,
+    v1::{
+        AttemptRef, CancelSweepRequest, Completed, CoordinatorCommand, DataFile, Dataset, Failed, FailureKind, GetLeaderboardRequest,
+        GetSweepRequest, GetTrialRequest, GetTrialResponse, Goodbye, Heartbeat, Hello, Leaderboard, Lease, ListWorkersRequest, MetricPoint,
+        Progress, PutArtifactRequest, Stop, SubmitSweepRequest, Sweep, Worker as WorkerMessage, WorkerEvent,
+        artifact_service_client::ArtifactServiceClient, coordinator_command::Command, sweep_service_client::SweepServiceClient,
+        worker_event::Event, worker_service_client::WorkerServiceClient,
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+/// Longer than anything here takes; a test that waits so long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Silence after which workers count as lost, in tests about that.
+pub const LEASE: Duration = Duration::from_secs(1);
+
+pub const METRIC: &str = "test/exact_accuracy";
+
+pub fn settings(data_dir: &Path) -> Settings {
+    Settings { listen: ([127, 0, 0, 1], 0).into(), lease_secs: LEASE.as_secs() as u32, heartbeat_secs: 1, ..Settings::new(data_dir.into()) }
+}
+
+/// A running coordinator.
+pub struct Running {
+    pub address: Address,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Running {
+    pub async fn start(settings: Settings) -> Self {
+        let token = settings.token.clone();
+        let coordinator = Coordinator::bind(settings).await.unwrap();
+        let local = coordinator.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(async move { coordinator.run(async { stopped.await.unwrap() }).await.unwrap() });
+        Self { address: Address { host: local.ip().to_string(), port: local.port(), token }, stop, served }
+    }
+
+    pub async fn stop(self) {
+        self.stop.send(()).unwrap();
+        timeout(PATIENCE, self.served).await.unwrap().unwrap();
+    }
+
+    pub async fn client(&self) -> Client {
+        Client(connect(&self.address).await.unwrap())
+    }
+
+    pub async fn worker(&self, id: &str, slots: u32) -> Worker {
+        Worker::join(self, id, slots, vec![]).await.unwrap()
+    }
+}
+
+/// A coordinator in a scratch directory, with a sweep of `trials` trials and `replicates` replicates each.
+pub async fn with_sweep(trials: u32, replicates: u32) -> (TempDir, Running, Client, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(settings(folder.path())).await;
+    let client = running.client().await;
+    let sweep = client.submit(trials, replicates).await;
+    (folder, running, client, sweep.id)
+}
+
+/// What a user asks.
+#[derive(Clone)]
+pub struct Client(pub Connection);
+
+impl Client {
+    pub fn sweeps(&self) -> SweepServiceClient<Connection> {
+        SweepServiceClient::new(self.0.clone())
+    }
+
+    pub fn artifacts(&self) -> ArtifactServiceClient<Connection> {
+        ArtifactServiceClient::new(self.0.clone())
+    }
+
+    pub async fn put(&self, content: &[u8]) -> String {
+        let sha256 = hex(&Sha256::digest(content));
+        let message = PutArtifactRequest { sha256: sha256.clone(), bytes: content.len() as u64, chunk: content.to_vec() };
+        self.artifacts().put_artifact(tokio_stream::iter([message])).await.unwrap();
+        sha256
+    }
+
+    pub async fn dataset(&self) -> Dataset {
+        let content = b"question,answer\n".as_slice();
+        let file = DataFile { origin: "test".into(), sha256: self.put(content).await, bytes: content.len() as u64, examples: 0 };
+        Dataset { benchmark: "sudoku-4x4".into(), task: "sudoku-4x4".into(), proxy: false, train: Some(file.clone()), test: Some(file) }
+    }
+
+    pub async fn try_submit(&self, yaml: String, dataset: Dataset) -> Result<Sweep, Status> {
+        let request = SubmitSweepRequest { yaml, file_name: "sweep.yaml".into(), dataset: Some(dataset) };
+        Ok(self.sweeps().submit_sweep(request).await?.into_inner().sweep.unwrap())
+    }
+
+    pub async fn submit(&self, trials: u32, replicates: u32) -> Sweep {
+        let dataset = self.dataset().await;
+        self.try_submit(yaml(trials, replicates), dataset).await.unwrap()
+    }
+
+    pub async fn sweep(&self, id: &str) -> Sweep {
+        self.sweeps().get_sweep(GetSweepRequest { sweep: id.into() }).await.unwrap().into_inner().sweep.unwrap()
+    }
+
+    pub async fn trial(&self, sweep: &str, trial: u32) -> GetTrialResponse {
+        self.sweeps().get_trial(GetTrialRequest { sweep: sweep.into(), trial }).await.unwrap().into_inner()
+    }
+
+    pub async fn cancel(&self, sweep: &str) -> Result<Sweep, Status> {
+        Ok(self.sweeps().cancel_sweep(CancelSweepRequest { sweep: sweep.into() }).await?.into_inner().sweep.unwrap())
+    }
+
+    pub async fn leaderboard(&self, sweep: &str) -> Leaderboard {
+        let request = GetLeaderboardRequest { sweep: sweep.into(), benchmark: String::new() };
+        self.sweeps().get_leaderboard(request).await.unwrap().into_inner()
+    }
+
+    pub async fn workers(&self) -> Vec<WorkerMessage> {
+        self.sweeps().list_workers(ListWorkersRequest {}).await.unwrap().into_inner().workers
+    }
+
+    /// Asks for the sweep until `done`.
+    pub async fn until(&self, id: &str, done: impl Fn(&Sweep) -> bool) -> Sweep {
+        let asked = async {
+            loop {
+                let sweep = self.sweep(id).await;
+                if done(&sweep) {
+                    return sweep;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, asked).await.expect("the sweep gets there")
+    }
+}
+
+pub fn yaml(trials: u32, replicates: u32) -> String {
+    let steps: Vec<_> = (1..=trials).map(|steps| steps.to_string()).collect();
+    format!(
+        "name: test\nbenchmark: sudoku-4x4\nmethod: grid\nmetric: {{name: {METRIC}, goal: maximize}}\nreplicates: {replicates}\n\
+         parameters:\n  halt_max_steps: {{values: [{}]}}\n",
+        steps.join(", ")
+    )
+}
+
+/// A worker that does what a test tells it.
+pub struct Worker {
+    pub seq: u64,
+    events: mpsc::Sender<WorkerEvent>,
+    commands: Streaming<CoordinatorCommand>,
+}
+
+pub fn hello(id: &str, slots: u32, running: Vec<AttemptRef>) -> Hello {
+    Hello { protocol_version: PROTOCOL_VERSION, worker_id: id.into(), name: format!("name of {id}"), slots, version: "0".into(), running }
+}
+
+impl Worker {
+    /// Opens a stream with `first` and waits for no answer.
+    pub async fn open(running: &Running, first: Event) -> Result<Self, Status> {
+        let connection = connect(&running.address).await.unwrap();
+        let (events, requests) = mpsc::channel(64);
+        events.send(WorkerEvent { seq: 0, event: Some(first) }).await.unwrap();
+        let commands = WorkerServiceClient::new(connection).session(ReceiverStream::new(requests)).await?.into_inner();
+        Ok(Self { seq: 0, events, commands })
+    }
+
+    /// Says hello and waits for the welcome.
+    pub async fn join(running: &Running, id: &str, slots: u32, claimed: Vec<AttemptRef>) -> Result<Self, Status> {
+        let mut worker = Self::open(running, Event::Hello(hello(id, slots, claimed))).await?;
+        match worker.command().await? {
+            Some(Command::Welcome(welcome)) => {
+                assert_eq!((welcome.heartbeat_secs, welcome.lease_secs), (1, LEASE.as_secs() as u32));
+                Ok(worker)
+            }
+            other => panic!("no welcome but {other:?}"),
+        }
+    }
+
+    /// The next command that is not a ping.
+    pub async fn command(&mut self) -> Result<Option<Command>, Status> {
+        loop {
+            let message = timeout(PATIENCE, self.commands.message()).await.expect("a command comes")?;
+            match message.map(|message| message.command.unwrap()) {
+                Some(Command::Ping(_)) => {}
+                other => return Ok(other),
+            }
+        }
+    }
+
+    pub async fn lease(&mut self) -> Lease {
+        match self.command().await.unwrap() {
+            Some(Command::Lease(lease)) => lease,
+            other => panic!("no lease but {other:?}"),
+        }
+    }
+
+    pub async fn stop(&mut self) -> Stop {
+        match self.command().await.unwrap() {
+            Some(Command::Stop(stop)) => stop,
+            other => panic!("no stop but {other:?}"),
+        }
+    }
+
+    /// Waits until the coordinator has all events.
+    pub async fn acknowledged(&mut self) {
+        match self.command().await.unwrap() {
+            Some(Command::Ack(ack)) => assert_eq!(ack.seq, self.seq),
+            other => panic!("no ack but {other:?}"),
+        }
+    }
+
+    /// The status with which the coordinator ends the stream.
+    pub async fn ended(&mut self) -> Status {
+        loop {
+            match self.command().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return Status::ok("closed"),
+                Err(status) => return status,
+            }
+        }
+    }
+
+    /// No command but pings comes for a while.
+    pub async fn expect_nothing(&mut self) {
+        let command = timeout(Duration::from_millis(150), self.command()).await;
+        assert!(command.is_err(), "nothing should come, not {command:?}");
+    }
+
+    pub async fn send_numbered(&mut self, seq: u64, event: Event) {
+        self.events.send(WorkerEvent { seq, event: Some(event) }).await.unwrap();
+    }
+
+    pub async fn send(&mut self, event: Event) {
+        self.seq += 1;
+        self.send_numbered(self.seq, event).await;
+    }
+
+    pub async fn heartbeat(&mut self) {
+        self.send_numbered(0, Event::Heartbeat(Heartbeat {})).await;
+    }
+
+    pub async fn goodbye(&mut self) {
+        self.send(Event::Goodbye(Goodbye {})).await;
+    }
+}
+
+pub fn name(lease: &Lease) -> AttemptRef {
+    lease.attempt.clone().unwrap()
+}
+
+pub fn progress(lease: &Lease, step: u64, points: &[(&str, f64)]) -> Event {
+    let points = points.iter().map(|(name, value)| MetricPoint { name: (*name).into(), step, value: *value }).collect();
+    Event::Progress(Progress { attempt: lease.attempt.clone(), step, total_steps: 100, points, seconds_left: Some(2.5) })
+}
+
+pub fn completed(lease: &Lease, value: f64) -> Event {
+    Event::Completed(Completed {
+        attempt: lease.attempt.clone(),
+        metrics: [(METRIC.to_owned(), value)].into(),
+        exact_accuracy_by_step: vec![value / 2.0, value],
+        token_accuracy_by_step: vec![0.5, 0.75],
+        wall_seconds: 3.0,
+        checkpoint: "host:/checkpoint".into(),
+        parameters: 1,
+    })
+}
+
+pub fn failed(lease: &Lease, kind: FailureKind, message: &str) -> Event {
+    Event::Failed(Failed { attempt: lease.attempt.clone(), kind: kind.into(), message: message.into() })
+}
+
+pub fn code_of<T: std::fmt::Debug>(result: Result<T, Status>) -> Code {
+    result.unwrap_err().code()
+}

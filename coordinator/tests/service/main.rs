@@ -1,0 +1,11 @@
+//! The coordinator over the wire: a real server on a free port, a real store, and clients that play workers.
+
+// A test that cannot go on should stop where it stands.
+#![allow(clippy::unwrap_used)]
+
+mod artifacts;
+mod harness;
+mod leases;
+mod refusals;
+mod restarts;
+mod starting;
