@@ -5,7 +5,7 @@ use tinysweep_proto::v1::{
 };
 use tonic::Code;
 
-use crate::harness::{LEASE, METRIC, Worker, completed, failed, name, progress, with_sweep};
+use crate::harness::{METRIC, SHORT_LEASE, Worker, completed, failed, impatient, name, progress, with_sweep, with_sweep_under};
 
 #[tokio::test]
 async fn a_sweep_runs_to_its_leaderboard() {
@@ -88,14 +88,14 @@ async fn watch_end(watch: &mut tonic::Streaming<tinysweep_proto::v1::SweepProgre
 
 #[tokio::test]
 async fn a_silent_worker_loses_its_lease_and_is_not_counted_any_more() {
-    let (_folder, running, client, id) = with_sweep(1, 1).await;
+    let (_folder, running, client, id) = with_sweep_under(impatient, 1, 1).await;
     let mut gone = running.worker("gone", 1).await;
     let old = gone.lease().await;
     let mut other = running.worker("other", 1).await;
     let new = loop {
         other.heartbeat().await;
         // `gone` says nothing from here on.
-        if let Ok(command) = tokio::time::timeout(LEASE / 4, other.command()).await {
+        if let Ok(command) = tokio::time::timeout(SHORT_LEASE / 4, other.command()).await {
             let Some(tinysweep_proto::v1::coordinator_command::Command::Lease(lease)) = command.unwrap() else { panic!() };
             break lease;
         }

@@ -3,7 +3,7 @@
 use tinysweep_proto::v1::SweepState;
 use tonic::Code;
 
-use crate::harness::{Running, Worker, completed, name, progress, settings, with_sweep};
+use crate::harness::{Running, Worker, completed, impatient, name, progress, settings, with_sweep};
 
 #[tokio::test]
 async fn workers_go_on_after_a_restart() {
@@ -42,7 +42,7 @@ async fn workers_that_do_not_come_back_lose_their_leases() {
     let mut worker = running.worker("w", 1).await;
     worker.lease().await;
     running.stop().await;
-    let running = Running::start(settings(folder.path())).await;
+    let running = Running::start(impatient(folder.path())).await;
     let client = running.client().await;
     client.until(&id, |sweep| sweep.queued == 1).await;
     let mut other = running.worker("v", 1).await;
