@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Result, Tensor, Var, backprop::GradStore, bail};
 
 use crate::{
-    kernels::{math::atan_of_ratio, slices},
+    kernels::{math::atan_of_ratio, slices, vectorized},
     model::Parameters,
 };
 
@@ -55,7 +55,14 @@ impl AdamAtan2 {
         let coefficients = self.coefficients(lr);
         for (moments, entry) in self.moments.iter_mut().zip(parameters.trained()) {
             let Some(gradient) = gradients.get(&entry.var) else { bail!("no gradient reaches `{}`", entry.name) };
-            slices::read(gradient, |gradient| slices::update(&entry.var, |weights| coefficients.apply(weights, gradient, moments)))??;
+            slices::read(gradient, |gradient| {
+                slices::update(&entry.var, |weights| {
+                    vectorized(
+                        #[inline(always)]
+                        || coefficients.apply(weights, gradient, moments),
+                    )
+                })
+            })??;
         }
         Ok(())
     }
@@ -74,6 +81,7 @@ impl AdamAtan2 {
 }
 
 impl Coefficients {
+    #[inline(always)]
     fn apply(self, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
         let moments = moments.first.iter_mut().zip(&mut moments.second);
         for ((weight, &g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {

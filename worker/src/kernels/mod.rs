@@ -7,11 +7,13 @@ pub mod slices;
 mod softmax;
 mod sum;
 mod transpose;
+mod vectorized;
 
 pub use gate::gate;
 pub use residual_norm::residual_norm;
 pub use softmax::softmax;
 pub use transpose::transpose;
+pub use vectorized::vectorized;
 
 #[cfg(test)]
 mod tests {

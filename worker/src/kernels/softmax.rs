@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 
-use super::{math::exp, slices::slice, sum::sum_of_products};
+use super::{math::exp, slices::slice, sum::sum_of_products, vectorized};
 
 /// Softmax of `scale · scores` over the last axis. `scale` must be positive.
 ///
@@ -23,12 +23,11 @@ impl CustomOp1 for Softmax {
 
     fn cpu_fwd(&self, scores: &CpuStorage, at: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut out = slice(scores, at)?.to_vec();
-        for row in out.chunks_exact_mut(at.shape().dim(D::Minus1)?) {
-            let largest = row.iter().fold(f32::NEG_INFINITY, |most, &score| most.max(score));
-            row.iter_mut().for_each(|score| *score = exp((*score - largest) * self.scale));
-            let inverse = 1.0 / row.iter().sum::<f32>();
-            row.iter_mut().for_each(|share| *share *= inverse);
-        }
+        let width = at.shape().dim(D::Minus1)?;
+        vectorized(
+            #[inline(always)]
+            || forward(&mut out, width, self.scale),
+        );
         Ok((CpuStorage::F32(out), at.shape().clone()))
     }
 
@@ -50,11 +49,33 @@ impl CustomOp2 for Backward {
     fn cpu_fwd(&self, y: &CpuStorage, y_at: &Layout, g: &CpuStorage, g_at: &Layout) -> Result<(CpuStorage, Shape)> {
         let (y, g) = (slice(y, y_at)?, slice(g, g_at)?);
         let width = y_at.shape().dim(D::Minus1)?;
-        let mut out = Vec::with_capacity(y.len());
-        for (y, g) in y.chunks_exact(width).zip(g.chunks_exact(width)) {
-            let mean = sum_of_products(y, g);
-            out.extend(y.iter().zip(g).map(|(y, g)| y * (g - mean) * self.scale));
-        }
+        let out = vectorized(
+            #[inline(always)]
+            || backward(y, g, width, self.scale),
+        );
         Ok((CpuStorage::F32(out), y_at.shape().clone()))
     }
+}
+
+/// Turns rows of scores into their shares.
+#[inline(always)]
+fn forward(scores: &mut [f32], width: usize, scale: f32) {
+    for row in scores.chunks_exact_mut(width) {
+        let largest = row.iter().fold(f32::NEG_INFINITY, |most, &score| most.max(score));
+        row.iter_mut().for_each(|score| *score = exp((*score - largest) * scale));
+        let inverse = 1.0 / row.iter().sum::<f32>();
+        row.iter_mut().for_each(|share| *share *= inverse);
+    }
+}
+
+#[inline(always)]
+fn backward(y: &[f32], g: &[f32], width: usize, scale: f32) -> Vec<f32> {
+    let mut out = vec![0.0; y.len()];
+    for ((y, g), row) in y.chunks_exact(width).zip(g.chunks_exact(width)).zip(out.chunks_exact_mut(width)) {
+        let mean = sum_of_products(y, g);
+        for ((y, g), out) in y.iter().zip(g).zip(row) {
+            *out = y * (g - mean) * scale;
+        }
+    }
+    out
 }

@@ -4,6 +4,7 @@
 const LANES: usize = 16;
 
 /// Σ a·b. The order of addition depends on the length alone, so the result is the same each time.
+#[inline(always)]
 pub fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
     let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
     let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
