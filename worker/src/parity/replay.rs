@@ -3,6 +3,7 @@
 use std::{collections::HashMap, path::Path};
 
 use candle_core::Tensor;
+use rand::RngExt;
 
 use super::{
     Check, Measure, ParityReport,
@@ -28,18 +29,50 @@ const WEIGHT: f64 = 1e-4;
 /// Bound of learning rates, relative: both sides compute them in f64.
 const LEARNING_RATE: f64 = 1e-12;
 
+/// How many rounding twins are run, and how much of their largest distance the replay may use.
+///
+/// The twins' weights differ from the recorded ones by less than the last bit, once, while the reference and this implementation
+/// round differently in every operation: hence the margin.
+const TWINS: u64 = 8;
+const ROUNDING_MARGIN: f64 = 4.0;
+
 /// Replays the recording in `folder`: training step by step, then evaluation from a fresh carry.
+///
+/// Where a value that has come through several steps strays, the recording is replayed again with its initial weights changed in their
+/// last bit. Some recursions multiply such a change a thousandfold within a few steps; no two correct implementations in f32 agree on
+/// them to a fixed tolerance. How far the twins stray from the replay is what rounding alone does, and the check says so.
 ///
 /// # Errors
 /// When the recording cannot be read or is of something that cannot be replayed. A replay that strays is no error: see [`Check::is_ok`].
 pub fn replay(folder: &Path) -> Result<ParityReport, ParityError> {
+    let observed = observe(folder, None)?;
+    let mut checks: Vec<_> = observed.iter().map(Observation::check).collect();
+    if observed.iter().zip(&checks).any(|(observation, check)| observation.accumulates && !check.is_ok()) {
+        for twin in 0..TWINS {
+            for ((check, ours), twins) in checks.iter_mut().zip(&observed).zip(observe(folder, Some(twin))?) {
+                check.rounding = check.rounding.max(ours.rounding(&twins));
+            }
+        }
+    }
+    let trace = Recording::open(folder)?.trace;
+    let mut report = ParityReport { model: trace.model, steps: trace.trace.len(), checks: Vec::new() };
+    checks.into_iter().for_each(|check| report.add(check));
+    Ok(report)
+}
+
+/// Runs the recording once, with its own weights or with those of a rounding twin, and notes every value that it has.
+fn observe(folder: &Path, twin: Option<u64>) -> Result<Vec<Observation>, ParityError> {
     let recording = Recording::open(folder)?;
     let parameters = Parameters::from_tensors(&recording.config, &recording.shape, recording.tensors("init.safetensors")?)?;
+    if let Some(twin) = twin {
+        change_last_bits(&parameters, twin)?;
+    }
     let model = Model::new(&recording.config, recording.shape, parameters)?;
     let batches = recording.batches()?;
-    let steps = recording.trace.trace.len();
     let mut replay = Replay {
-        report: ParityReport { model: recording.trace.model.clone(), steps, checks: Vec::new() },
+        observed: Vec::new(),
+        accumulates: false,
+        twin,
         recorded: recording.tensors("steps_1_2.safetensors")?,
         trainer: Trainer::new(model, generator(0, Stream::Halting))?,
         recording,
@@ -52,15 +85,66 @@ pub fn replay(folder: &Path) -> Result<ParityReport, ParityError> {
     if let Some(last) = batches.last() {
         replay.evaluate(last)?;
     }
-    Ok(replay.report)
+    Ok(replay.observed)
+}
+
+/// Moves every weight to itself or to one of its two neighbours among the f32 numbers.
+fn change_last_bits(parameters: &Parameters, twin: u64) -> Result<(), ParityError> {
+    let mut rng = generator(twin, Stream::Weights);
+    for entry in parameters.entries() {
+        slices::update(&entry.var, |weights| {
+            for weight in weights {
+                *weight = match rng.random_range(0..3) {
+                    0 => weight.next_down(),
+                    1 => weight.next_up(),
+                    _ => *weight,
+                };
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// A value of the replay beside the recorded one.
+struct Observation {
+    quantity: String,
+    place: String,
+    measure: Measure,
+    ours: Vec<f64>,
+    theirs: Vec<f64>,
+    tolerance: f64,
+    /// Whether the value has come through more than one step, so that rounding has grown in it.
+    accumulates: bool,
+}
+
+impl Observation {
+    fn check(&self) -> Check {
+        let error = error(self.measure, &self.ours, &self.theirs);
+        let (quantity, place) = (self.quantity.clone(), self.place.clone());
+        Check { quantity, place, measure: self.measure, error, tolerance: self.tolerance, rounding: 0.0 }
+    }
+
+    /// How far rounding alone may carry this value, judging by a twin; not at all where nothing has accumulated.
+    fn rounding(&self, twin: &Self) -> f64 {
+        if !self.accumulates {
+            return 0.0;
+        }
+        let scale = if self.measure == Measure::Relative { largest(&self.theirs) } else { 0.0 };
+        let distance = error(Measure::Absolute, &twin.ours, &self.ours);
+        ROUNDING_MARGIN * if scale > 0.0 { distance / scale } else { distance }
+    }
 }
 
 struct Replay {
     recording: Recording,
     trainer: Trainer,
+    /// The rounding twin that this is, if it is one.
+    twin: Option<u64>,
+    /// Whether what is noted now has come through more than one step.
+    accumulates: bool,
     /// Values of the first steps.
     recorded: HashMap<String, Tensor>,
-    report: ParityReport,
+    observed: Vec<Observation>,
 }
 
 /// The bound of forward values of a step.
@@ -77,7 +161,9 @@ impl Replay {
     fn train(&mut self, number: usize, batch: &[Row]) -> Result<(), ParityError> {
         self.restart_from_recorded_carry(number, batch)?;
         let step = self.trainer.compute(|slot| batch[slot].clone())?;
+        self.accumulates = false;
         self.rates(number);
+        self.accumulates = number > 1;
         self.slots(number);
         let row = self.recording.trace.trace[number - 1].logged;
         let ended = Ended::of(&step.graded.scores, self.trainer.carry());
@@ -101,6 +187,7 @@ impl Replay {
         let model = self.trainer.model();
         let input = model.input(carry.tokens(), carry.identifiers())?;
         let output = model.forward(&input, carry.latents(), Gradient::None)?;
+        self.accumulates = false;
         self.forward_values(step, &format!("step {step} from the recorded carry"), &output)
     }
 
@@ -185,6 +272,7 @@ impl Replay {
 
     /// Weights, buffers and puzzle table after the last step, and the moving average.
     fn final_weights(&mut self) -> Result<(), ParityError> {
+        self.accumulates = true;
         let averaged = self.trainer.averaged_model()?;
         for (file, quantity, parameters) in [
             ("final.safetensors", "final weights", self.trainer.model().parameters().clone()),
@@ -200,26 +288,42 @@ impl Replay {
         Ok(())
     }
 
-    /// Evaluates `batch` from a fresh carry, with averaged weights.
+    /// Evaluates `batch` from a fresh carry, with averaged weights: our own, then the recorded ones, which leave out what rounding has
+    /// done to the weights.
     fn evaluate(&mut self, batch: &[Row]) -> Result<(), ParityError> {
-        let model = self.trainer.averaged_model()?;
+        let ours = self.trainer.averaged_model()?;
+        self.evaluate_model(&ours, batch, "evaluation: ", true)?;
+        let mut recorded = self.recording.tensors("final.safetensors")?;
+        recorded.extend(self.recording.tensors("final_ema.safetensors")?);
+        let (config, shape) = (&self.recording.config, self.recording.shape);
+        let parameters = Parameters::from_tensors(config, &shape, recorded)?;
+        if let Some(twin) = self.twin {
+            change_last_bits(&parameters, twin)?;
+        }
+        let theirs = Model::new(config, shape, parameters)?;
+        self.evaluate_model(&theirs, batch, "evaluation of the recorded weights: ", false)
+    }
+
+    /// Evaluates one model; `grown` says whether rounding has grown in its weights already.
+    fn evaluate_model(&mut self, model: &Model, batch: &[Row], prefix: &str, grown: bool) -> Result<(), ParityError> {
         let recorded = self.recording.tensors("eval.safetensors")?;
-        let mut carry = Carry::new(&model, batch.len())?;
+        let mut carry = Carry::new(model, batch.len())?;
         carry.refill(|slot| batch[slot].clone())?;
         let input = model.input(carry.tokens(), carry.identifiers())?;
         let mut latents = carry.latents().clone();
         let rows = self.recording.trace.eval_steps.clone();
         for (index, row) in rows.iter().enumerate() {
+            self.accumulates = grown || index > 0;
             let output = model.forward(&input, &latents, Gradient::None)?;
             let scores = grade(self.recording.config.loss, &output, carry.labels())?.scores;
             let is_last = index + 1 == rows.len();
             let ended = if is_last { all_ended(&scores, rows.len()) } else { Ended::default() };
-            self.logged("evaluation: ", &format!("supervision step {}", index + 1), &scores, ended, row, LATER_STEPS);
+            self.logged(prefix, &format!("supervision step {}", index + 1), &scores, ended, row, LATER_STEPS);
             if is_last {
                 let q_halt = output.q.narrow(1, 0, 1)?.squeeze(1)?;
                 for (name, ours) in [("logits", &output.logits), ("q_halt_logits", &q_halt)] {
                     let Some(theirs) = recorded.get(name) else { continue };
-                    self.tensor(&format!("evaluation: {name}"), "", Measure::Relative, ours, theirs, LATER_STEPS)?;
+                    self.tensor(&format!("{prefix}{name}"), "", Measure::Relative, ours, theirs, LATER_STEPS)?;
                 }
             }
             latents = output.latents;
@@ -228,7 +332,7 @@ impl Replay {
     }
 
     fn number(&mut self, quantity: &str, place: &str, measure: Measure, ours: f64, theirs: f64, tolerance: f64) {
-        self.compare(quantity, place, measure, [(ours, theirs)].into_iter(), tolerance);
+        self.note(quantity, place, measure, vec![ours], vec![theirs], tolerance);
     }
 
     fn tensor(
@@ -244,36 +348,33 @@ impl Replay {
             let message = format!("{quantity}: the recording has shape {:?}, the replay {:?}", theirs.dims(), ours.dims());
             return Err(candle_core::Error::msg(message).into());
         }
-        slices::read(ours, |ours| {
-            slices::read(theirs, |theirs| {
-                let pairs = ours.iter().zip(theirs).map(|(&ours, &theirs)| (f64::from(ours), f64::from(theirs)));
-                self.compare(quantity, place, measure, pairs, tolerance);
-            })
-        })??;
+        let read = |tensor: &Tensor| slices::read(tensor, |values| values.iter().map(|&value| f64::from(value)).collect());
+        self.note(quantity, place, measure, read(ours)?, read(theirs)?, tolerance);
         Ok(())
     }
 
-    fn compare(&mut self, quantity: &str, place: &str, measure: Measure, pairs: impl Iterator<Item = (f64, f64)>, tolerance: f64) {
-        let error = error(measure, pairs);
-        self.report.add(Check { quantity: quantity.to_owned(), place: place.to_owned(), measure, error, tolerance });
+    fn note(&mut self, quantity: &str, place: &str, measure: Measure, ours: Vec<f64>, theirs: Vec<f64>, tolerance: f64) {
+        let (quantity, place, accumulates) = (quantity.to_owned(), place.to_owned(), self.accumulates);
+        self.observed.push(Observation { quantity, place, measure, ours, theirs, tolerance, accumulates });
     }
 }
 
-/// The error of `pairs` of ours and theirs; not a number where a value is none.
-fn error(measure: Measure, pairs: impl Iterator<Item = (f64, f64)>) -> f64 {
-    let (mut difference, mut magnitude) = (0.0, 0.0f64);
-    for (ours, theirs) in pairs {
-        let off = (ours - theirs).abs();
-        if off.is_nan() || off > difference {
-            difference = off;
-        }
+/// The error of our values against theirs; not a number where a value is none.
+fn error(measure: Measure, ours: &[f64], theirs: &[f64]) -> f64 {
+    let mut difference = 0.0;
+    for off in ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs()) {
         if off.is_nan() {
             return off;
         }
-        magnitude = magnitude.max(theirs.abs());
+        difference = f64::max(difference, off);
     }
+    let magnitude = largest(theirs);
     // Against a recording of nothing but zeros the difference stands for itself.
     if measure == Measure::Relative && magnitude > 0.0 { difference / magnitude } else { difference }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, value| f64::max(largest, value.abs()))
 }
 
 fn differences<T: PartialEq>(ours: &[T], theirs: &[T]) -> usize {
@@ -295,11 +396,11 @@ mod tests {
 
     #[test]
     fn errors_by_measure() {
-        let pairs = || [(1.0, 1.5), (4.0, 5.0)].into_iter();
-        assert_eq!(error(Measure::Absolute, pairs()), 1.0);
-        assert_eq!(error(Measure::Relative, pairs()), 0.2);
-        assert_eq!(error(Measure::Relative, [(0.25, 0.0)].into_iter()), 0.25);
-        assert!(error(Measure::Absolute, [(f64::NAN, 0.0), (1.0, 0.0)].into_iter()).is_nan());
+        let (ours, theirs) = ([1.0, 4.0], [1.5, 5.0]);
+        assert_eq!(error(Measure::Absolute, &ours, &theirs), 1.0);
+        assert_eq!(error(Measure::Relative, &ours, &theirs), 0.2);
+        assert_eq!(error(Measure::Relative, &[0.25], &[0.0]), 0.25);
+        assert!(error(Measure::Absolute, &[f64::NAN, 1.0], &[0.0, 0.0]).is_nan());
         assert_eq!(differences(&[1, 2], &[1, 3, 4]), 2);
     }
 }
