@@ -1,0 +1,366 @@
+//! A worker's side of its session with the coordinator: register, take leases, report, obey, leave.
+//!
+//! Knows no tensor. When the connection is lost the trials go on; the agent connects again, says what it still runs,
+//! and sends what the coordinator has not acknowledged.
+
+use std::{collections::HashMap, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+
+use rand::RngExt;
+use tinysweep_proto::{
+    MESSAGE_LIMIT_BYTES, PROTOCOL_VERSION,
+    address::Address,
+    connect::{Connection, Unreachable, connect},
+    v1::{
+        AttemptRef, CoordinatorCommand, Goodbye, Heartbeat, Hello, Lease, Stop, Welcome, WorkerEvent, coordinator_command::Command,
+        worker_event::Event, worker_service_client::WorkerServiceClient,
+    },
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, interval, sleep, timeout},
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use tracing::{info, warn};
+
+use crate::{
+    attempt::{self, Said, Surroundings},
+    datasets::Datasets,
+    outbox::Outbox,
+    runner::StopFlag,
+};
+
+/// What a worker is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The coordinator to join.
+    pub coordinator: Address,
+    /// For people; unique names are easier to tell apart, but nothing depends on it.
+    pub name: String,
+    /// Of this machine, for people.
+    pub host: String,
+    /// Attempts to run at once.
+    pub slots: usize,
+    /// Data sets and checkpoints go here.
+    pub work_dir: PathBuf,
+}
+
+/// Why a worker ended other than by being told to.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The first connection failed; later ones are tried again for ever.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// The coordinator will not have this worker.
+    #[error("the coordinator refuses this worker: {0}")]
+    Refused(String),
+}
+
+/// How one connection ended.
+enum SessionEnd {
+    /// By this side's wish.
+    Left,
+    /// The coordinator refuses; it would again.
+    Refused(String),
+    /// It broke; the next may hold.
+    Lost(String),
+}
+
+type Shutdown<'a> = Pin<&'a mut dyn Future<Output = ()>>;
+
+/// Works for the coordinator until `shutdown`.
+///
+/// # Errors
+/// The first connection fails, or the coordinator refuses the worker.
+pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
+    let mut shutdown = std::pin::pin!(shutdown);
+    let mut agent = Agent::new(settings);
+    let mut connection: Result<Connection, Unreachable> = Ok(connect(&agent.settings.coordinator).await?);
+    let mut failures = 0;
+    loop {
+        let lost = match connection {
+            Ok(connection) => {
+                let end = agent.session(connection, shutdown.as_mut()).await;
+                if agent.was_welcome {
+                    failures = 0;
+                }
+                match end {
+                    SessionEnd::Left => return Ok(()),
+                    SessionEnd::Refused(reason) => return Err(AgentError::Refused(reason)),
+                    SessionEnd::Lost(reason) => reason,
+                }
+            }
+            Err(unreachable) => unreachable.to_string(),
+        };
+        let pause = backoff(failures, rand::rng().random_range(0.5..1.0));
+        failures += 1;
+        warn!(reason = %lost, pause_ms = pause.as_millis() as u64, "connection to the coordinator lost; trials go on, connecting again");
+        if agent.pause(pause, shutdown.as_mut()).await.is_break() {
+            return Ok(());
+        }
+        connection = connect(&agent.settings.coordinator).await;
+    }
+}
+
+/// Doubles from a quarter of a second to ten seconds; `jitter` from ½ to 1 keeps a fleet from knocking all at once.
+fn backoff(failures: u32, jitter: f64) -> Duration {
+    Duration::from_millis(250 << failures.min(6)).min(Duration::from_secs(10)).mul_f64(jitter)
+}
+
+struct Agent {
+    settings: Settings,
+    /// The same over reconnects, another one after a restart: what an earlier life ran is lost with it.
+    worker_id: String,
+    outbox: Outbox,
+    running: HashMap<AttemptRef, StopFlag>,
+    surroundings: Arc<Surroundings>,
+    says: mpsc::UnboundedSender<(AttemptRef, Said)>,
+    said: mpsc::UnboundedReceiver<(AttemptRef, Said)>,
+    /// Whether the last connection got as far as a welcome.
+    was_welcome: bool,
+}
+
+impl Agent {
+    fn new(settings: Settings) -> Self {
+        let (says, said) = mpsc::unbounded_channel();
+        let surroundings = Surroundings {
+            datasets: Datasets::new(settings.work_dir.join("data")),
+            checkpoints: settings.work_dir.join("checkpoints"),
+            host: settings.host.clone(),
+        };
+        Self {
+            worker_id: format!("{:016x}", rand::rng().random::<u64>()),
+            outbox: Outbox::default(),
+            running: HashMap::new(),
+            surroundings: Arc::new(surroundings),
+            says,
+            said,
+            was_welcome: false,
+            settings,
+        }
+    }
+
+    fn hello(&self) -> Hello {
+        let unfinished = self.running.keys().chain(self.outbox.ended_attempts()).cloned().collect();
+        Hello {
+            protocol_version: PROTOCOL_VERSION,
+            worker_id: self.worker_id.clone(),
+            name: self.settings.name.clone(),
+            slots: self.settings.slots as u32,
+            version: env!("CARGO_PKG_VERSION").into(),
+            running: unfinished,
+        }
+    }
+
+    /// Waits without a connection; trials go on and their reports are kept.
+    async fn pause(&mut self, pause: Duration, mut shutdown: Shutdown<'_>) -> std::ops::ControlFlow<()> {
+        let deadline = sleep(pause);
+        tokio::pin!(deadline);
+        loop {
+            tokio::select! {
+                () = &mut deadline => return std::ops::ControlFlow::Continue(()),
+                () = &mut shutdown => return std::ops::ControlFlow::Break(()),
+                Some((attempt, said)) = self.said.recv() => self.note(&attempt, said),
+            }
+        }
+    }
+
+    /// One connection, from hello to its end.
+    async fn session(&mut self, connection: Connection, mut shutdown: Shutdown<'_>) -> SessionEnd {
+        self.was_welcome = false;
+        let (mut wire, mut commands) = match Wire::open(&connection, self.hello()).await {
+            Ok(opened) => opened,
+            Err(status) => return classify(&status),
+        };
+        self.outbox.reconnected();
+        loop {
+            if wire.flush(&mut self.outbox).await.is_err() {
+                // The stream's own status, read next, says why nobody takes events any more.
+                return commands.message().await.map_or_else(|status| classify(&status), |_| SessionEnd::Lost("stream closed".into()));
+            }
+            tokio::select! {
+                command = commands.message() => match command {
+                    Ok(Some(CoordinatorCommand { command: Some(command) })) => {
+                        wire.heard();
+                        self.obey(command, &mut wire, &connection);
+                    }
+                    Ok(Some(CoordinatorCommand { command: None })) => wire.heard(),
+                    Ok(None) => return SessionEnd::Lost("the coordinator closed the stream".into()),
+                    Err(status) => return classify(&status),
+                },
+                Some((attempt, said)) = self.said.recv() => self.note(&attempt, said),
+                _ = wire.heartbeat.tick() => {
+                    if wire.is_silent() {
+                        return SessionEnd::Lost("the coordinator has been silent for too long".into());
+                    }
+                    wire.beat();
+                }
+                () = &mut shutdown => {
+                    self.leave(&mut wire, &mut commands).await;
+                    return SessionEnd::Left;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command, wire: &mut Wire, connection: &Connection) {
+        match command {
+            Command::Welcome(welcome) => {
+                self.was_welcome = true;
+                info!(coordinator = %self.settings.coordinator.url(), slots = self.settings.slots, "joined");
+                wire.welcomed(&welcome);
+            }
+            Command::Ack(ack) => self.outbox.acknowledge(ack.seq),
+            Command::Lease(lease) => self.take(lease, connection),
+            Command::Stop(stop) => self.stop(&stop),
+            Command::Ping(_) => {}
+        }
+    }
+
+    fn take(&mut self, mut lease: Lease, connection: &Connection) {
+        let Some(attempt) = lease.attempt.take() else {
+            warn!("the coordinator sent a lease without a name; ignored");
+            return;
+        };
+        if self.running.contains_key(&attempt) || self.outbox.ended_attempts().any(|ended| *ended == attempt) {
+            return; // sent again because an answer was lost
+        }
+        if self.running.len() >= self.settings.slots {
+            warn!(trial = attempt.trial, "the coordinator sent more leases than there are slots; ignored");
+            return;
+        }
+        info!(sweep = attempt.sweep, trial = attempt.trial, replicate = attempt.replicate, attempt = attempt.attempt, "leased");
+        let stop = StopFlag::default();
+        self.running.insert(attempt.clone(), stop.clone());
+        tokio::spawn(attempt::start(attempt, lease, connection.clone(), self.surroundings.clone(), stop, self.says.clone()));
+    }
+
+    fn stop(&mut self, stop: &Stop) {
+        let Some(attempt) = &stop.attempt else { return };
+        if let Some(flag) = self.running.remove(attempt) {
+            info!(sweep = attempt.sweep, trial = attempt.trial, reason = stop.reason, "told to stop");
+            flag.raise();
+        }
+    }
+
+    /// Notes what an attempt says; one that was told to stop has nothing more to say.
+    fn note(&mut self, attempt: &AttemptRef, said: Said) {
+        if !self.running.contains_key(attempt) {
+            return;
+        }
+        match said {
+            Said::Stopped => {
+                self.running.remove(attempt);
+            }
+            Said::Event(event) => {
+                if let Event::Failed(failed) = &event {
+                    warn!(sweep = attempt.sweep, trial = attempt.trial, reason = failed.message, "trial failed");
+                }
+                if !matches!(event, Event::Progress(_)) {
+                    self.running.remove(attempt);
+                }
+                self.outbox.push(event);
+            }
+        }
+    }
+
+    /// Says goodbye, so that others take over at once, and gives the coordinator two seconds to acknowledge.
+    async fn leave(&mut self, wire: &mut Wire, commands: &mut Streaming<CoordinatorCommand>) {
+        info!(running = self.running.len(), "leaving; what runs here is handed back");
+        self.running.values().for_each(StopFlag::raise);
+        self.running.clear();
+        self.outbox.push(Event::Goodbye(Goodbye {}));
+        let acknowledged = async {
+            while !self.outbox.is_empty() && wire.flush(&mut self.outbox).await.is_ok() {
+                match commands.message().await {
+                    Ok(Some(CoordinatorCommand { command: Some(Command::Ack(ack)) })) => self.outbox.acknowledge(ack.seq),
+                    Ok(Some(_)) => {}
+                    Ok(None) | Err(_) => return,
+                }
+            }
+        };
+        if timeout(Duration::from_secs(2), acknowledged).await.is_err() {
+            warn!("the coordinator did not acknowledge the goodbye; it will notice the silence");
+        }
+    }
+}
+
+/// A refusal that would come again must end the worker; anything else is worth another try.
+fn classify(status: &Status) -> SessionEnd {
+    match status.code() {
+        Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument | Code::Unimplemented => {
+            SessionEnd::Refused(status.message().to_owned())
+        }
+        code => SessionEnd::Lost(format!("{code:?}: {}", status.message())),
+    }
+}
+
+/// The sending half of a connection, and both sides' clocks.
+struct Wire {
+    events: mpsc::Sender<WorkerEvent>,
+    heartbeat: Interval,
+    /// A coordinator that says nothing for as long is gone.
+    patience: Duration,
+    last_heard: Instant,
+}
+
+impl Wire {
+    async fn open(connection: &Connection, hello: Hello) -> Result<(Self, Streaming<CoordinatorCommand>), Status> {
+        let (events, requests) = mpsc::channel(64);
+        let patience = Duration::from_secs(15);
+        let greeting = WorkerEvent { seq: 0, event: Some(Event::Hello(hello)) };
+        events.try_send(greeting).expect("a new channel has room");
+        let mut client = WorkerServiceClient::new(connection.clone()).max_decoding_message_size(MESSAGE_LIMIT_BYTES);
+        let commands = timeout(patience, client.session(ReceiverStream::new(requests)))
+            .await
+            .map_err(|_| Status::deadline_exceeded("the coordinator did not answer hello"))??
+            .into_inner();
+        let wire = Self { events, heartbeat: interval(Duration::from_secs(3)), patience, last_heard: Instant::now() };
+        Ok((wire, commands))
+    }
+
+    fn welcomed(&mut self, welcome: &Welcome) {
+        self.heartbeat = interval(Duration::from_secs(welcome.heartbeat_secs.clamp(1, 60).into()));
+        self.patience = Duration::from_secs(welcome.lease_secs.clamp(2, 3600).into());
+    }
+
+    fn heard(&mut self) {
+        self.last_heard = Instant::now();
+    }
+
+    fn is_silent(&self) -> bool {
+        self.last_heard.elapsed() > self.patience
+    }
+
+    /// Sends what waits.
+    async fn flush(&mut self, outbox: &mut Outbox) -> Result<(), mpsc::error::SendError<WorkerEvent>> {
+        while let Some(event) = outbox.next_unsent() {
+            self.events.send(event).await?;
+        }
+        Ok(())
+    }
+
+    /// A heartbeat that finds no room is not needed: the events before it say as much.
+    fn beat(&mut self) {
+        let _ = self.events.try_send(WorkerEvent { seq: 0, event: Some(Event::Heartbeat(Heartbeat {})) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_ten_seconds() {
+        assert_eq!(backoff(0, 1.0), Duration::from_millis(250));
+        assert_eq!(backoff(3, 0.5), Duration::from_secs(1));
+        assert_eq!(backoff(60, 1.0), Duration::from_secs(10));
+    }
+
+    #[test]
+    fn only_lasting_refusals_end_a_worker() {
+        assert!(matches!(classify(&Status::failed_precondition("version")), SessionEnd::Refused(_)));
+        assert!(matches!(classify(&Status::unavailable("restarting")), SessionEnd::Lost(_)));
+        assert!(matches!(classify(&Status::aborted("newer session")), SessionEnd::Lost(_)));
+    }
+}
