@@ -1,0 +1,105 @@
+//! Arguments as typed, and the command that they mean: one module each.
+
+mod cancel;
+mod eval;
+mod leaderboard;
+mod parity;
+mod run;
+mod serve;
+mod show;
+mod submit;
+mod sweeps;
+mod train;
+mod trials;
+mod watch;
+mod worker;
+mod workers;
+
+use std::io::IsTerminal;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{environment, failure::Failure};
+
+/// Sweeps over tiny recursive models: one coordinator, many workers, an honest leaderboard.
+#[derive(Parser, Debug)]
+#[command(name = "tinysweep", version, max_term_width = 100)]
+pub struct Arguments {
+    /// What is logged to standard error, as tracing's filters say it (`info`, `tinysweep_worker=debug`)
+    #[arg(long, global = true, env = "TINYSWEEP_LOG", default_value = "info")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run a sweep on this machine: coordinator, one worker per core, live progress, leaderboard
+    Run(run::RunArgs),
+    /// Start a coordinator; prints the command that workers join with
+    Serve(serve::ServeArgs),
+    /// Join a coordinator and train what it leases; may join and leave at any time
+    #[command(visible_alias = "agent")]
+    Worker(worker::WorkerArgs),
+    /// Hand a sweep file and its data to a coordinator
+    Submit(submit::SubmitArgs),
+    /// Follow a sweep until it ends
+    Watch(watch::WatchArgs),
+    /// Results, the best first, beside the published ones
+    Leaderboard(leaderboard::LeaderboardArgs),
+    /// All sweeps, the newest first
+    Sweeps(sweeps::SweepsArgs),
+    /// The trials of a sweep
+    Trials(trials::TrialsArgs),
+    /// One sweep, or one trial with its replicates and attempts
+    Show(show::ShowArgs),
+    /// Workers that are, or have been, connected
+    Workers(workers::WorkersArgs),
+    /// End a sweep now; results so far stay
+    Cancel(cancel::CancelArgs),
+    /// Train one configuration here, without a coordinator
+    Train(train::TrainArgs),
+    /// Measure a checkpoint on a file of puzzles
+    Eval(eval::EvalArgs),
+    /// Replay a recorded run of the published reference and compare every number
+    Parity(parity::ParityArgs),
+}
+
+/// Runs the command.
+pub fn execute(arguments: Arguments) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&arguments.log).map_err(|error| Failure::bad_input(format!("--log {}: {error}", arguments.log)))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    match arguments.command {
+        Command::Run(args) => block_on(run::execute(args)),
+        Command::Serve(args) => block_on(serve::execute(args)),
+        Command::Worker(args) => {
+            environment::ensure()?;
+            block_on(worker::execute(args))
+        }
+        Command::Submit(args) => block_on(submit::execute(args)),
+        Command::Watch(args) => block_on(watch::execute(args)),
+        Command::Leaderboard(args) => block_on(leaderboard::execute(args)),
+        Command::Sweeps(args) => block_on(sweeps::execute(args)),
+        Command::Trials(args) => block_on(trials::execute(args)),
+        Command::Show(args) => block_on(show::execute(args)),
+        Command::Workers(args) => block_on(workers::execute(args)),
+        Command::Cancel(args) => block_on(cancel::execute(args)),
+        Command::Train(args) => {
+            environment::ensure()?;
+            train::execute(&args)
+        }
+        Command::Eval(args) => {
+            environment::ensure()?;
+            eval::execute(&args)
+        }
+        Command::Parity(args) => {
+            environment::ensure()?;
+            parity::execute(&args)
+        }
+    }
+}
+
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}

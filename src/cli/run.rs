@@ -1,0 +1,171 @@
+//! `tinysweep run`: a whole sweep on this machine.
+
+use std::{
+    fs::{self, File},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use clap::Args;
+use tinysweep_coordinator::server::{Coordinator, Settings};
+use tinysweep_proto::{
+    address::Address,
+    v1::{CancelSweepRequest, GetLeaderboardRequest, GetSweepRequest, ListSweepsRequest, SweepState},
+};
+use tokio::{
+    process::{Child, Command},
+    sync::oneshot,
+    time::sleep,
+};
+use tracing::warn;
+
+use crate::{
+    cli::{leaderboard, serve::start_failure, watch, worker},
+    client::{Client, refused, request},
+    environment,
+    failure::Failure,
+    output::Format,
+    progress::state_name,
+    sweep_file::SweepFile,
+};
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The sweep file
+    file: PathBuf,
+    /// Workers to start, each with one thread [default: the number of cores]
+    #[arg(long, env = "TINYSWEEP_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+    /// Where the database, the data sets and the workers' folders are kept; `tinysweep serve` finds the sweep there later
+    #[arg(long, env = "TINYSWEEP_DATA_DIR", default_value = "tinysweep-data")]
+    data_dir: PathBuf,
+    /// How the leaderboard is printed at the end
+    #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
+    output: Format,
+}
+
+/// Runs the sweep; progress goes to standard error, the leaderboard to standard output.
+pub async fn execute(args: RunArgs) -> Result<(), Failure> {
+    let file = SweepFile::load(&args.file)?;
+    let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+    let settings = Settings { listen: loopback, ..Settings::new(args.data_dir.clone()) };
+    let coordinator = Coordinator::bind(settings).await.map_err(start_failure)?;
+    let local = coordinator.local_addr();
+    let address = Address { host: Address::host_of(local.ip()), port: local.port(), token: None };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(coordinator.run(async { _ = stopped.await }));
+    let result = sweep(&args, &file, &address).await;
+    drop(stop);
+    serving.await??;
+    result
+}
+
+async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<(), Failure> {
+    let client = Client::connect(address).await?;
+    mention_unfinished(&client, &args.data_dir).await?;
+    let submitted = file.submit(&client).await?;
+    let count = args.workers.map_or_else(worker::cores, usize::from).min(submitted.queued.max(1) as usize);
+    eprintln!(
+        "sweep {} ({}): {} trials on {count} workers; the dataset has {} training and {} test puzzles",
+        submitted.id, submitted.name, submitted.trials, file.data.dataset.train.examples, file.data.dataset.test.examples
+    );
+    let crew = Crew { address: address.clone(), folder: args.data_dir.join("workers") };
+    let state = tokio::select! {
+        state = watch::follow(&client, &submitted.id) => state?,
+        failure = crew.keep_working(count) => return Err(failure),
+        () = worker::interrupted() => {
+            let cancel = CancelSweepRequest { sweep: submitted.id.clone() };
+            client.sweeps().cancel_sweep(request(cancel)).await.map_err(refused)?;
+            return Err(anyhow::anyhow!("interrupted: sweep {} is cancelled, its results so far stay in {}", submitted.id, args.data_dir.display()).into());
+        }
+    };
+    let wanted = GetLeaderboardRequest { sweep: submitted.id.clone(), benchmark: String::new() };
+    leaderboard::print(&client, wanted, args.output).await?;
+    verdict(&client, &submitted.id, state).await
+}
+
+/// An earlier run that was killed left its sweep in the database, and workers take it first.
+async fn mention_unfinished(client: &Client, data_dir: &Path) -> Result<(), Failure> {
+    let sweeps = client.sweeps().list_sweeps(request(ListSweepsRequest {})).await.map_err(refused)?.into_inner().sweeps;
+    for sweep in sweeps.iter().filter(|sweep| sweep.state() == SweepState::Running) {
+        eprintln!(
+            "note: sweep {} ({}) in {} is unfinished and goes on first, {} of {} trials are done; use another --data-dir to leave it alone",
+            sweep.id,
+            sweep.name,
+            data_dir.display(),
+            sweep.completed,
+            sweep.trials
+        );
+    }
+    Ok(())
+}
+
+/// A sweep with failed trials has a leaderboard too, but a script must not take it for a success.
+async fn verdict(client: &Client, sweep: &str, state: SweepState) -> Result<(), Failure> {
+    let wanted = GetSweepRequest { sweep: sweep.into() };
+    let failed = client.sweeps().get_sweep(request(wanted)).await.map_err(refused)?.into_inner().sweep.map_or(0, |sweep| sweep.failed);
+    match state {
+        SweepState::Completed if failed == 0 => Ok(()),
+        SweepState::Completed => {
+            Err(anyhow::anyhow!("{failed} trials failed; `tinysweep serve` and then `tinysweep trials` tell why").into())
+        }
+        state => Err(anyhow::anyhow!("the sweep ended {}", state_name(state)).into()),
+    }
+}
+
+/// The workers of a run: processes, so that one that dies takes nothing with it.
+struct Crew {
+    address: Address,
+    folder: PathBuf,
+}
+
+impl Crew {
+    /// Keeps `count` workers alive; returns only with a reason why that is impossible.
+    async fn keep_working(&self, count: usize) -> Failure {
+        let (failures, mut failed) = tokio::sync::mpsc::channel(1);
+        let mut crew = tokio::task::JoinSet::new();
+        for index in 0..count {
+            let (address, folder, failures) = (self.address.clone(), self.folder.join(index.to_string()), failures.clone());
+            crew.spawn(async move {
+                let failure = keep_one_working(&address, &folder).await;
+                _ = failures.send(failure).await;
+            });
+        }
+        failed.recv().await.unwrap_or_else(|| Failure::Failed(anyhow::anyhow!("all workers are gone")))
+    }
+}
+
+/// Starts a worker, and another one whenever it ends; gives up when they do not live long enough to be of use.
+async fn keep_one_working(address: &Address, folder: &Path) -> Failure {
+    let mut early_deaths = 0;
+    loop {
+        let started = std::time::Instant::now();
+        let ended = match start(address, folder) {
+            Ok(mut child) => {
+                // Waiting closes standard input, and with it the worker would leave: it is held open here.
+                let _open = child.stdin.take();
+                child.wait().await
+            }
+            Err(failure) => return failure,
+        };
+        early_deaths = if started.elapsed() < Duration::from_secs(5) { early_deaths + 1 } else { 0 };
+        let log = folder.join("worker.log");
+        if early_deaths == 3 {
+            return Failure::Failed(anyhow::anyhow!("workers end as soon as they start; see {}", log.display()));
+        }
+        warn!(status = ?ended.ok().and_then(|status| status.code()), log = %log.display(), "a worker ended; starting another one");
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn start(address: &Address, folder: &Path) -> Result<Child, Failure> {
+    fs::create_dir_all(folder)?;
+    let log = File::options().create(true).append(true).open(folder.join("worker.log"))?;
+    let mut command = std::process::Command::new(std::env::current_exe()?);
+    command.args(["worker", "--slots", "1", "--leave-with-stdin", "--join"]).arg(address.to_string()).arg("--work-dir").arg(folder);
+    environment::apply(&mut command);
+    Ok(Command::from(command).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn()?)
+}

@@ -1,0 +1,56 @@
+//! `tinysweep serve`: a coordinator.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use clap::Args;
+use tinysweep_coordinator::server::{Coordinator, Settings, StartError};
+use tinysweep_proto::{DEFAULT_PORT, address::Address};
+use tracing::info;
+
+use crate::{cli::worker::interrupted, failure::Failure, output};
+
+/// Arguments of `serve`.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Address to listen on; another than a loopback one needs a token
+    #[arg(long, env = "TINYSWEEP_LISTEN", default_value_t = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DEFAULT_PORT))]
+    listen: SocketAddr,
+    /// Shared token that every worker and client must show
+    #[arg(long, env = "TINYSWEEP_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Where the database and the data sets are kept
+    #[arg(long, env = "TINYSWEEP_DATA_DIR", default_value = "tinysweep-data")]
+    data_dir: PathBuf,
+    /// Seconds of silence after which a worker counts as lost and its trials are leased again
+    #[arg(long, env = "TINYSWEEP_LEASE_SECS", default_value_t = Settings::LEASE_SECS, value_parser = clap::value_parser!(u32).range(2..=3600))]
+    lease_secs: u32,
+}
+
+/// Serves until interrupted.
+pub async fn execute(args: ServeArgs) -> Result<(), Failure> {
+    let token = args.token.clone();
+    let settings = Settings { listen: args.listen, token: args.token, lease_secs: args.lease_secs, ..Settings::new(args.data_dir) };
+    let coordinator = Coordinator::bind(settings).await.map_err(start_failure)?;
+    let local = coordinator.local_addr();
+    output::write(&greeting(local, token.as_deref()))?;
+    coordinator.run(interrupted()).await?;
+    info!("coordinator stopped; start it again and its sweeps go on");
+    Ok(())
+}
+
+/// A coordinator that cannot start was told a wrong place: all of these are the user's to change.
+pub fn start_failure(error: StartError) -> Failure {
+    Failure::bad_input(error)
+}
+
+/// What to paste on other machines.
+fn greeting(local: SocketAddr, token: Option<&str>) -> String {
+    let host = if local.ip().is_unspecified() { "THIS-MACHINE".to_owned() } else { Address::host_of(local.ip()) };
+    let address = Address { host, port: local.port(), token: token.map(ToOwned::to_owned) };
+    format!(
+        "coordinator on {local}\nstart workers with:  tinysweep worker --join {address}\nsubmit sweeps with:  tinysweep submit SWEEP.yaml --coordinator {address}\n"
+    )
+}

@@ -1,0 +1,141 @@
+//! `tinysweep show`: one sweep, or one trial with its replicates and attempts.
+
+use clap::Args;
+use serde_json::{Value, json};
+use tinysweep_proto::v1::{Attempt, GetSweepRequest, GetTrialRequest, GetTrialResponse, Replicate};
+
+use crate::{
+    cli::{sweeps::SweepView, trials::TrialView},
+    client::{Client, CoordinatorArgs, refused, request},
+    failure::Failure,
+    output::{self, Format, Table},
+    progress::trial_state_name,
+};
+
+/// Arguments of `show`.
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// SWEEP, SWEEP/TRIAL, or /TRIAL of the newest sweep [default: the newest sweep]
+    #[arg(default_value = "")]
+    what: String,
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+    /// How it is printed
+    #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
+    output: Format,
+}
+
+/// Prints the sweep or the trial.
+pub async fn execute(args: ShowArgs) -> Result<(), Failure> {
+    let (sweep, trial) = parse(&args.what)?;
+    let client = Client::connect(&args.coordinator.coordinator).await?;
+    match trial {
+        None => show_sweep(&client, sweep, args.output).await,
+        Some(trial) => show_trial(&client, sweep, trial, args.output).await,
+    }
+}
+
+fn parse(what: &str) -> Result<(String, Option<u32>), Failure> {
+    match what.split_once('/') {
+        None => Ok((what.to_owned(), None)),
+        Some((sweep, number)) => match number.parse() {
+            Ok(number) => Ok((sweep.to_owned(), Some(number))),
+            Err(_) => Err(Failure::bad_input(format!("`{number}` in `{what}` is no trial number; write SWEEP/TRIAL, as in k3f9/7"))),
+        },
+    }
+}
+
+async fn show_sweep(client: &Client, sweep: String, format: Format) -> Result<(), Failure> {
+    let sweep =
+        client.sweeps().get_sweep(request(GetSweepRequest { sweep })).await.map_err(refused)?.into_inner().sweep.unwrap_or_default();
+    let mut view = serde_json::to_value(SweepView::from(&sweep))?;
+    if let Some(data) = &sweep.dataset {
+        let file = |file: &Option<tinysweep_proto::v1::DataFile>| {
+            file.as_ref().map(|file| json!({"origin": file.origin, "examples": file.examples, "sha256": file.sha256}))
+        };
+        view["data"] = json!({"task": data.task, "proxy": data.proxy, "train": file(&data.train), "test": file(&data.test)});
+    }
+    output::print(format, &fields(&view), &view)
+}
+
+async fn show_trial(client: &Client, sweep: String, trial: u32, format: Format) -> Result<(), Failure> {
+    let answer = client.sweeps().get_trial(request(GetTrialRequest { sweep, trial })).await.map_err(refused)?.into_inner();
+    let GetTrialResponse { trial: Some(trial), replicates } = &answer else {
+        return Err(anyhow::anyhow!("the coordinator's answer has no trial").into());
+    };
+    let mut view = serde_json::to_value(TrialView::try_from(trial)?)?;
+    let replicates: Vec<_> = replicates.iter().map(replicate).collect();
+    if format != Format::Json {
+        output::print(format, &fields(&view), &view)?;
+        return output::print(format, &attempts(&replicates), &view);
+    }
+    view["replicates"] = json!(replicates);
+    output::print(format, &fields(&view), &view)
+}
+
+fn replicate(replicate: &Replicate) -> Value {
+    json!({
+        "replicate": replicate.index,
+        "state": trial_state_name(replicate.state()),
+        "seed": replicate.seed,
+        "reason": replicate.reason,
+        "metrics": replicate.metrics.iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "exact_accuracy_by_step": replicate.exact_accuracy_by_step,
+        "attempts": replicate.attempts.iter().map(attempt).collect::<Vec<_>>(),
+    })
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    let Attempt { number, state, worker, reason, started_ms, ended_ms, step } = attempt;
+    json!({"attempt": number, "state": state, "worker": worker, "reason": reason, "started_ms": started_ms, "ended_ms": ended_ms, "step": step})
+}
+
+/// A JSON object's fields, one a row; nested objects get dotted names.
+fn fields(value: &Value) -> Table {
+    let mut rows = Vec::new();
+    collect("", value, &mut rows);
+    Table { headers: vec!["field", "value"], rows }
+}
+
+fn collect(name: &str, value: &Value, rows: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(object) => object.iter().for_each(|(key, child)| {
+            let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+            collect(&name, child, rows);
+        }),
+        Value::String(text) => rows.push(vec![name.to_owned(), text.clone()]),
+        Value::Null => rows.push(vec![name.to_owned(), String::new()]),
+        other => rows.push(vec![name.to_owned(), other.to_string()]),
+    }
+}
+
+fn attempts(replicates: &[Value]) -> Table {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let rows = replicates.iter().flat_map(|replicate| {
+        let tries = replicate["attempts"].as_array().cloned().unwrap_or_default();
+        tries.into_iter().map(move |attempt| {
+            let seconds = match (attempt["started_ms"].as_i64(), attempt["ended_ms"].as_i64()) {
+                (Some(start), Some(end)) => format!("{:.1}", (end - start) as f64 / 1000.0),
+                _ => String::new(),
+            };
+            let mut row = vec![text(&replicate["replicate"]), text(&replicate["seed"])];
+            row.extend(["attempt", "state", "worker", "step"].map(|key| text(&attempt[key])));
+            row.extend([seconds, text(&attempt["reason"])]);
+            row
+        })
+    });
+    Table { headers: vec![">replicate", ">seed", ">attempt", "state", "worker", ">step", ">seconds", "reason"], rows: rows.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_sweeps_and_trials() {
+        assert_eq!(parse("").unwrap(), (String::new(), None));
+        assert_eq!(parse("k3/7").unwrap(), ("k3".into(), Some(7)));
+        assert_eq!(parse("/0").unwrap(), (String::new(), Some(0)));
+        assert!(matches!(parse("k3/x"), Err(Failure::BadInput(_))));
+    }
+}

@@ -1,0 +1,84 @@
+//! `tinysweep trials`: the trials of a sweep.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+use tinysweep_proto::v1::{ListTrialsRequest, Trial};
+
+use crate::{
+    client::{Client, CoordinatorArgs, refused, request},
+    failure::Failure,
+    output::{self, Format, Table},
+    progress::trial_state_name,
+};
+
+/// Arguments of `trials`.
+#[derive(Args, Debug)]
+pub struct TrialsArgs {
+    /// The sweep's id, or the beginning of it [default: the newest sweep]
+    #[arg(default_value = "")]
+    sweep: String,
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+    /// How trials are printed
+    #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
+    output: Format,
+}
+
+/// Prints the trials.
+pub async fn execute(args: TrialsArgs) -> Result<(), Failure> {
+    let client = Client::connect(&args.coordinator.coordinator).await?;
+    let wanted = ListTrialsRequest { sweep: args.sweep };
+    let trials = client.sweeps().list_trials(request(wanted)).await.map_err(refused)?.into_inner().trials;
+    let views = trials.iter().map(TrialView::try_from).collect::<Result<Vec<_>, _>>()?;
+    let headers = vec![">trial", "parameters", "state", ">replicates", ">metric", "reason"];
+    let rows = views.iter().map(TrialView::cells).collect();
+    output::print(args.output, &Table { headers, rows }, &json!({ "trials": views }))
+}
+
+/// A trial's JSON form. Stable: fields are added, never changed.
+#[derive(Serialize)]
+pub struct TrialView<'a> {
+    sweep: &'a str,
+    trial: u32,
+    name: &'a str,
+    state: &'static str,
+    replicates: u32,
+    completed: u32,
+    metric: Option<f64>,
+    reason: &'a str,
+    config_hash: &'a str,
+    config: Box<RawValue>,
+}
+
+impl<'a> TryFrom<&'a Trial> for TrialView<'a> {
+    type Error = serde_json::Error;
+
+    fn try_from(trial: &'a Trial) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            sweep: &trial.sweep,
+            trial: trial.number,
+            name: &trial.name,
+            state: trial_state_name(trial.state()),
+            replicates: trial.replicates,
+            completed: trial.completed,
+            metric: trial.metric,
+            reason: &trial.reason,
+            config_hash: &trial.config_hash,
+            config: RawValue::from_string(trial.config_json.clone())?,
+        })
+    }
+}
+
+impl TrialView<'_> {
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.trial.to_string(),
+            self.name.to_owned(),
+            self.state.to_owned(),
+            format!("{}/{}", self.completed, self.replicates),
+            self.metric.map_or(String::new(), |metric| format!("{metric:.4}")),
+            self.reason.to_owned(),
+        ]
+    }
+}

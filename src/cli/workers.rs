@@ -1,0 +1,57 @@
+//! `tinysweep workers`: workers that are, or have been, connected.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+use tinysweep_proto::v1::{ListWorkersRequest, Worker};
+
+use crate::{
+    client::{Client, CoordinatorArgs, refused, request},
+    failure::Failure,
+    output::{self, Format, Table},
+};
+
+/// Arguments of `workers`.
+#[derive(Args, Debug)]
+pub struct WorkersArgs {
+    #[command(flatten)]
+    coordinator: CoordinatorArgs,
+    /// How workers are printed
+    #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
+    output: Format,
+}
+
+/// Prints the workers.
+pub async fn execute(args: WorkersArgs) -> Result<(), Failure> {
+    let client = Client::connect(&args.coordinator.coordinator).await?;
+    let workers = client.sweeps().list_workers(request(ListWorkersRequest {})).await.map_err(refused)?.into_inner().workers;
+    let views: Vec<_> = workers.iter().map(WorkerView::from).collect();
+    let headers = vec!["worker", "name", "state", ">slots", ">running", "version"];
+    let rows = views.iter().map(WorkerView::cells).collect();
+    output::print(args.output, &Table { headers, rows }, &json!({ "workers": views }))
+}
+
+/// A worker's JSON form. Stable: fields are added, never changed.
+#[derive(Serialize)]
+struct WorkerView<'a> {
+    worker: &'a str,
+    name: &'a str,
+    state: &'a str,
+    slots: u32,
+    running: u32,
+    version: &'a str,
+    last_seen_ms: i64,
+}
+
+impl<'a> From<&'a Worker> for WorkerView<'a> {
+    fn from(worker: &'a Worker) -> Self {
+        let Worker { id, name, state, slots, running, version, last_seen_ms } = worker;
+        Self { worker: id, name, state, slots: *slots, running: *running, version, last_seen_ms: *last_seen_ms }
+    }
+}
+
+impl WorkerView<'_> {
+    fn cells(&self) -> Vec<String> {
+        [self.worker, self.name, self.state, &self.slots.to_string(), &self.running.to_string(), self.version].map(ToOwned::to_owned).into()
+    }
+}

@@ -1,0 +1,90 @@
+//! A sweep file and its data, checked before anything is sent or trained.
+
+use std::{fs, io::Read, path::Path};
+
+use tinysweep_coordinator::domain::spec::{PartSpec, SweepSpec};
+use tinysweep_proto::{CHUNK_BYTES, dataset::DataFile, v1};
+use tinysweep_worker::data::{DataRequest, Part, PreparedData, prepare};
+
+use crate::{
+    client::{Client, refused, request},
+    failure::Failure,
+};
+
+/// The most bytes that a sweep file may have.
+const FILE_LIMIT_BYTES: u64 = 1 << 20;
+
+/// A sweep file that is right, with its data.
+pub struct SweepFile {
+    /// The text as written.
+    pub yaml: String,
+    /// What the user called the file.
+    pub file_name: String,
+    /// What it says.
+    pub spec: SweepSpec,
+    /// Its puzzles.
+    pub data: PreparedData,
+}
+
+impl SweepFile {
+    /// Reads and checks the file at `path`, and reads or generates its puzzles. Data paths are relative to the file's folder.
+    pub fn load(path: &Path) -> Result<Self, Failure> {
+        let file_name = path.display().to_string();
+        let yaml = read_text(path).map_err(|problem| Failure::bad_input(format!("{file_name}: {problem}")))?;
+        let spec = SweepSpec::parse(&yaml, &file_name).map_err(Failure::bad_input)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let part = |part: &Option<PartSpec>| {
+            part.as_ref().map(|part| match part {
+                PartSpec::Path(file) => Part::File(folder.join(file)),
+                PartSpec::Count(count) => Part::Generate(*count as usize),
+            })
+        };
+        let wanted = DataRequest {
+            benchmark: spec.benchmark,
+            train: part(&spec.data.train),
+            test: part(&spec.data.test),
+            seed: spec.data.seed,
+            givens: spec.data.givens,
+        };
+        let data = prepare(&wanted).map_err(|problem| Failure::bad_input(format!("{file_name}: data: {problem}")))?;
+        Ok(Self { yaml, file_name, spec, data })
+    }
+
+    /// Puts the data into the coordinator's store, unless it has them, and submits the sweep.
+    pub async fn submit(&self, client: &Client) -> Result<v1::Sweep, Failure> {
+        put(client, &self.data.dataset.train, &self.data.train).await?;
+        put(client, &self.data.dataset.test, &self.data.test).await?;
+        let message = v1::SubmitSweepRequest {
+            yaml: self.yaml.clone(),
+            file_name: self.file_name.clone(),
+            dataset: Some((&self.data.dataset).into()),
+        };
+        let answer = client.sweeps().submit_sweep(request(message)).await.map_err(refused)?;
+        answer.into_inner().sweep.ok_or_else(|| anyhow::anyhow!("the coordinator's answer has no sweep").into())
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(FILE_LIMIT_BYTES + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() as u64 > FILE_LIMIT_BYTES {
+        return Err("is larger than 1 MiB; a sweep file holds questions, not data".into());
+    }
+    String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 text (byte {})", error.utf8_error().valid_up_to()))
+}
+
+async fn put(client: &Client, file: &DataFile, text: &[u8]) -> Result<(), Failure> {
+    let stat = v1::StatArtifactsRequest { sha256: vec![file.sha256.clone()] };
+    let present = client.artifacts().stat_artifacts(request(stat)).await.map_err(refused)?.into_inner().present;
+    if present == [true] {
+        return Ok(());
+    }
+    let chunks: Vec<_> = text
+        .chunks(CHUNK_BYTES)
+        .map(|chunk| v1::PutArtifactRequest { sha256: file.sha256.clone(), bytes: file.bytes, chunk: chunk.to_vec() })
+        .collect();
+    client.artifacts().put_artifact(tokio_stream::iter(chunks)).await.map_err(refused)?;
+    Ok(())
+}
