@@ -27,8 +27,9 @@ use crate::{environment, failure::Failure};
 #[command(name = "tinysweep", version, max_term_width = 100)]
 pub struct Arguments {
     /// What is logged to standard error, as tracing's filters say it (`info`, `tinysweep_worker=debug`)
-    #[arg(long, global = true, env = "TINYSWEEP_LOG", default_value = "info")]
-    log: String,
+    /// [default: info for `serve` and `worker`, warn for the others]
+    #[arg(long, global = true, env = "TINYSWEEP_LOG")]
+    log: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,7 +69,11 @@ enum Command {
 
 /// Runs the command.
 pub fn execute(arguments: Arguments) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&arguments.log).map_err(|error| Failure::bad_input(format!("--log {}: {error}", arguments.log)))?;
+    let log = arguments.log.as_deref().unwrap_or(match arguments.command {
+        Command::Serve(_) | Command::Worker(_) => "info",
+        _ => "warn",
+    });
+    let filter = EnvFilter::try_new(log).map_err(|error| Failure::bad_input(format!("--log {log}: {error}")))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
     match arguments.command {
         Command::Run(args) => block_on(run::execute(args)),

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Coordinator, TINY_SWEEP, finish, scratch, tinysweep, write};
+use crate::harness::{Coordinator, TINY_SWEEP, finish, scratch, sweep_of_files, tinysweep, write};
 
 /// A change to the tiny sweep, and what its error must say.
 const WRONG_SWEEPS: &[(&str, &str, &str)] = &[
@@ -17,7 +17,7 @@ const WRONG_SWEEPS: &[(&str, &str, &str)] = &[
     ("benchmark: sudoku-4x4", "benchmark: sudoku-44", "did you mean `sudoku-4x4`"),
     ("name: tiny", "metric: {name: test/bleu}", "test/bleu"),
     ("name: tiny", "constraints: [\"l_cycles > 5\"]", "no trial"),
-    ("test: 20", "test: missing.csv", "missing.csv"),
+    ("{train: 64, test: 20}", "{train: missing.csv, test: missing.csv}", "missing.csv"),
 ];
 
 fn submit(coordinator: &Coordinator, yaml: &str) -> std::process::Output {
@@ -57,7 +57,7 @@ fn a_grid_of_over_a_million_trials() {
     let values: Vec<_> = (1..=101).map(|value| value.to_string()).collect();
     let values = values.join(", ");
     let grid = format!("l_cycles: {{values: [{values}]}}\n  h_cycles: {{values: [{values}]}}\n  layers: {{values: [{values}]}}");
-    let yaml = TINY_SWEEP.replace("l_cycles: {values: [1, 2]}", &grid).replace("h_cycles: 1, l_cycles: 1, ", "");
+    let yaml = TINY_SWEEP.replace("l_cycles: {values: [1, 2]}", &grid).replace("h_cycles: 1, ", "");
     let output = submit(&coordinator, &yaml);
     assert_eq!(output.status.code(), Some(2));
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -71,11 +71,11 @@ fn wrong_puzzle_files_name_the_row() {
     for (rows, message) in [
         ("1.3.341...4.4..1", "row 2"),
         ("1.3.341...4.4..,1234341221434321", "row 2"),
-        ("1.3.341...4.4..x,1234341221434321", "`x`"),
+        ("1.3.341...4.4..x,1234341221434321", "'x'"),
         ("1.1.341...4.4..1,1234341221434321", "row 2"),
     ] {
         write(coordinator.folder.path(), "test.csv", format!("question,answer\n{right}\n{rows}\n"));
-        let output = submit(&coordinator, &TINY_SWEEP.replace("test: 20", "test: test.csv"));
+        let output = submit(&coordinator, &sweep_of_files(coordinator.folder.path()));
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{rows}: {stderr}");
         assert!(stderr.contains("test.csv") && stderr.contains(message), "{rows}: {stderr}");

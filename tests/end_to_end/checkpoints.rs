@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{TINY_SWEEP, finish, scratch, stdout_of, tinysweep, write};
+use crate::harness::{TINY_SWEEP, finish, scratch, stdout_of, sweep_of_files, tinysweep, write};
 
 const PUZZLES: &str = "source,question,answer,rating\nx,1.3.341...4.4..1,1234341221434321,0\ny,.234.41.2.43.3.1,1234341221434321,0\n";
 
@@ -10,7 +10,7 @@ const PUZZLES: &str = "source,question,answer,rating\nx,1.3.341...4.4..1,1234341
 fn a_trained_checkpoint_evaluates_as_it_did_in_training() {
     let folder = scratch();
     write(folder.path(), "test.csv", PUZZLES);
-    let sweep = TINY_SWEEP.replace("test: 20", "test: test.csv").replace("values: [1, 2]", "value: 2");
+    let sweep = sweep_of_files(folder.path()).replace("values: [1, 2]", "value: 2");
     let file = write(folder.path(), "one.yaml", sweep);
     let mut train = tinysweep(folder.path());
     train.arg("train").arg(file).args(["--output", "json", "--seed", "3"]);

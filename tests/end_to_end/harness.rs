@@ -21,7 +21,7 @@ pub const TINY_SWEEP: &str = "\
 name: tiny
 benchmark: sudoku-4x4
 data: {train: 64, test: 20}
-config: {hidden_size: 16, num_heads: 2, h_cycles: 1, l_cycles: 1, halt_max_steps: 2, puzzle_emb_len: 0, puzzle_emb_ndim: 0, inner_multiple: 16, \
+config: {hidden_size: 16, num_heads: 2, h_cycles: 1, halt_max_steps: 2, puzzle_emb_len: 0, puzzle_emb_ndim: 0, inner_multiple: 16, \
 train: {steps: 20, batch_size: 8, lr: 1e-3, warmup_steps: 5, ema_rate: 0.9}}
 parameters:
   l_cycles: {values: [1, 2]}
@@ -30,6 +30,12 @@ parameters:
 /// The same with trials that last until they are stopped.
 pub fn endless_sweep() -> String {
     TINY_SWEEP.replace("steps: 20,", "steps: 100000000,").replace("config: {", "config: {evaluation: {every: 0}, ")
+}
+
+/// The tiny sweep with its puzzles in `train.csv`, which is written here, and in `test.csv`.
+pub fn sweep_of_files(folder: &Path) -> String {
+    write(folder, "train.csv", "question,answer\n12.4341.2.4343.1,1234341221434321\n1.3434..21.3.321,1234341221434321\n");
+    TINY_SWEEP.replace("{train: 64, test: 20}", "{train: train.csv, test: test.csv}")
 }
 
 /// A scratch folder.

@@ -81,7 +81,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        // Of several that are equally near the first stands: a path comes before its aliases.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
         .map(|(_, candidate)| candidate.to_owned())
 }
 
@@ -153,6 +154,7 @@ mod tests {
         assert_eq!(canonical_path("recursion_depth"), Ok("l_cycles"));
         assert_eq!(canonical_path("lr"), Ok("train.lr"));
         assert_eq!(canonical_path("hiden_size").unwrap_err().suggestion.as_deref(), Some("hidden_size"));
+        assert_eq!(canonical_path("h_cycle").unwrap_err().suggestion.as_deref(), Some("h_cycles"));
         assert_eq!(canonical_path("qqq").unwrap_err().suggestion, None);
     }
 
