@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tinysweep_proto::{
-    MESSAGE_LIMIT_BYTES,
+    ANSWER_LIMIT_BYTES, MESSAGE_LIMIT_BYTES,
     address::Address,
     connect::{Connection, connect},
     v1::{artifact_service_client::ArtifactServiceClient, sweep_service_client::SweepServiceClient},
@@ -38,7 +38,7 @@ impl Client {
     /// Sweeps: submit, follow, read.
     pub fn sweeps(&self) -> SweepServiceClient<Connection> {
         SweepServiceClient::new(self.connection.clone())
-            .max_decoding_message_size(16 * MESSAGE_LIMIT_BYTES)
+            .max_decoding_message_size(ANSWER_LIMIT_BYTES)
             .max_encoding_message_size(MESSAGE_LIMIT_BYTES)
     }
 

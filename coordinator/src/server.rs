@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tinysweep_proto::{
-    DEFAULT_PORT, MESSAGE_LIMIT_BYTES,
+    ANSWER_LIMIT_BYTES, DEFAULT_PORT, MESSAGE_LIMIT_BYTES,
     v1::{
         FILE_DESCRIPTOR_SET, artifact_service_server::ArtifactServiceServer, sweep_service_server::SweepServiceServer,
         worker_service_server::WorkerServiceServer,
@@ -200,9 +200,7 @@ async fn router(shared: &Arc<Shared>, check: &TokenCheck) -> Result<Router, Serv
     macro_rules! limited {
         ($server:ident) => {
             InterceptedService::new(
-                $server::new(services.clone())
-                    .max_decoding_message_size(MESSAGE_LIMIT_BYTES)
-                    .max_encoding_message_size(MESSAGE_LIMIT_BYTES),
+                $server::new(services.clone()).max_decoding_message_size(MESSAGE_LIMIT_BYTES).max_encoding_message_size(ANSWER_LIMIT_BYTES),
                 check.clone(),
             )
         };

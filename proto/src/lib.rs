@@ -30,8 +30,11 @@ pub const PROTOCOL_VERSION: u32 = 1;
 /// The port that a coordinator listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7433;
 
-/// The most bytes that one gRPC message may have, in either direction.
+/// The most bytes that one gRPC message may have, but for answers to clients.
 pub const MESSAGE_LIMIT_BYTES: usize = 4 << 20;
+
+/// The most bytes that a coordinator's answer to a client may have: room for some 60,000 trials with their configurations.
+pub const ANSWER_LIMIT_BYTES: usize = 64 << 20;
 
 /// Bytes of a chunk in which artifacts travel.
 pub const CHUNK_BYTES: usize = 256 << 10;
