@@ -1,5 +1,7 @@
 //! The invariants that the README states about the architecture: each is about something that must not be there.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

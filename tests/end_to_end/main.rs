@@ -1,5 +1,7 @@
 //! The program as users run it: real processes, real sockets on loopback, real files.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod bad_input;
 mod checkpoints;
 mod failures;
