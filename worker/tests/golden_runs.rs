@@ -33,7 +33,8 @@ fn mlp() {
     let strict: Vec<_> = report.checks.iter().filter(single_step).collect();
     assert_eq!(strict.len(), 32);
     assert!(strict.iter().all(|check| check.rounding == 0.0 && check.error <= check.tolerance));
-    // And rounding is not everything: before it has grown, in the second step, its share is small.
+    // The bounds that rounding gives are wide. Before it has grown, in the second step, the errors themselves are small.
     let second: Vec<_> = report.checks.iter().filter(|check| check.quantity.starts_with("step 2: ")).collect();
-    assert!(!second.is_empty() && second.iter().all(|check| check.bound() < 2e-3), "{second:#?}");
+    assert_eq!(second.len(), 18);
+    assert!(second.iter().all(|check| check.error < 5e-4), "{second:#?}");
 }
