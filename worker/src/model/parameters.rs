@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use rand::Rng;
 use tinysweep_proto::{
     config::{PosEncodings, TrialConfig, Variant, inner_size},
@@ -78,21 +78,26 @@ impl Parameters {
     /// Takes stored tensors, by name.
     ///
     /// # Errors
-    /// When one is missing, is of another shape than the configuration says, or is not known.
+    /// Names every tensor that is missing, not known, of another shape than the configuration says, not of floats, or not finite.
     pub fn from_tensors(config: &TrialConfig, shape: &DataShape, mut tensors: HashMap<String, Tensor>) -> Result<Self> {
-        let mut entries = Vec::new();
-        for slot in layout(config, shape) {
-            let Some(tensor) = tensors.remove(&slot.name) else { bail!("tensor `{}` is missing", slot.name) };
-            if tensor.dims() != slot.shape {
-                bail!("tensor `{}` has shape {:?}; the configuration asks for {:?}", slot.name, tensor.dims(), slot.shape);
+        let (mut entries, mut problems) = (Vec::new(), Vec::new());
+        for Slot { name, shape, role, .. } in layout(config, shape) {
+            match tensors.remove(&name) {
+                None => problems.push(format!("tensor `{name}` is missing; its shape is {shape:?}")),
+                Some(tensor) => match problem(&tensor, &shape)? {
+                    Some(problem) => problems.push(format!("tensor `{name}` {problem}")),
+                    None => entries.push(Entry { var: Var::from_tensor(&tensor.to_dtype(DType::F32)?)?, name, role }),
+                },
             }
-            let var = Var::from_tensor(&tensor.to_dtype(candle_core::DType::F32)?)?;
-            entries.push(Entry { name: slot.name, role: slot.role, var });
         }
-        if let Some(name) = tensors.keys().min() {
-            bail!("tensor `{name}` is none of this model's");
+        let mut unknown: Vec<_> = tensors.into_keys().collect();
+        unknown.sort();
+        problems.extend(unknown.into_iter().map(|name| format!("tensor `{name}` is none of this model's")));
+        match problems.as_slice() {
+            [] => Ok(Self { entries }),
+            [problem] => bail!("{problem}"),
+            _ => bail!("{} tensors do not fit the configuration:\n  {}", problems.len(), problems.join("\n  ")),
         }
-        Ok(Self { entries })
     }
 
     /// Every tensor, in order.
@@ -134,6 +139,19 @@ impl Parameters {
         let copy = |entry: &Entry| Ok(Entry { var: Var::from_tensor(&entry.var.as_detached_tensor().copy()?)?, ..entry.clone() });
         Ok(Self { entries: self.entries.iter().map(copy).collect::<Result<_>>()? })
     }
+}
+
+/// Why a stored tensor cannot be the weight of that shape, if it cannot.
+fn problem(tensor: &Tensor, shape: &[usize]) -> Result<Option<String>> {
+    if !matches!(tensor.dtype(), DType::F32 | DType::F16 | DType::BF16 | DType::F64) {
+        return Ok(Some(format!("is of type {:?}; weights are of f32, f16, bf16 or f64", tensor.dtype())));
+    }
+    if tensor.dims() != shape {
+        return Ok(Some(format!("has shape {:?}; the configuration asks for {shape:?}", tensor.dims())));
+    }
+    // A number that is not finite makes the sum of the magnitudes so; if the sum itself overflows, the weights are none either.
+    let total: f32 = tensor.to_dtype(DType::F32)?.abs()?.sum_all()?.to_scalar()?;
+    Ok((!total.is_finite()).then(|| "has values that are not finite".to_owned()))
 }
 
 /// What a model of `config` is made of. Names are the reference's; a matrix of a linear map is `[out, in]`.
@@ -208,23 +226,43 @@ mod tests {
     }
 
     #[test]
-    fn stored_tensors_are_checked() {
+    fn stored_tensors_are_checked_all_at_once() {
         let config = TrialConfig { hidden_size: 32, ..TrialConfig::default() };
         let parameters = Parameters::init(&config, &shape(), &mut generator(0, Stream::Weights)).unwrap();
         let stored: HashMap<_, _> = parameters.entries().iter().map(|entry| (entry.name.clone(), entry.var.as_tensor().clone())).collect();
         let read = |tensors| Parameters::from_tensors(&config, &shape(), tensors);
         assert_eq!(read(stored.clone()).unwrap().trained_count(), parameters.trained_count());
 
-        let mut short = stored.clone();
-        short.remove("lm_head.weight");
-        assert!(read(short).unwrap_err().to_string().contains("`lm_head.weight` is missing"));
+        let mut wrong = stored.clone();
+        wrong.remove("lm_head.weight");
+        // A message may be followed by a backtrace.
+        let refuses = |tensors, message: &str| {
+            let error = read(tensors).unwrap_err().to_string();
+            assert!(error.starts_with(message), "{error}");
+        };
+        refuses(wrong.clone(), "tensor `lm_head.weight` is missing; its shape is [6, 32]");
+        let zeros = |dtype| Tensor::zeros(3, dtype, &Device::Cpu).unwrap();
+        wrong.insert("q_head.bias".into(), zeros(DType::F32));
+        wrong.insert("H_init".into(), zeros(DType::U8));
+        wrong.insert("L_init".into(), Tensor::full(f32::NAN, 32, &Device::Cpu).unwrap());
+        wrong.insert("z".into(), zeros(DType::F32));
+        refuses(
+            wrong,
+            "5 tensors do not fit the configuration:\n  \
+             tensor `H_init` is of type U8; weights are of f32, f16, bf16 or f64\n  \
+             tensor `L_init` has values that are not finite\n  \
+             tensor `lm_head.weight` is missing; its shape is [6, 32]\n  \
+             tensor `q_head.bias` has shape [3]; the configuration asks for [2]\n  \
+             tensor `z` is none of this model's",
+        );
+    }
 
-        let mut wide = stored.clone();
-        wide.insert("q_head.bias".into(), Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap());
-        assert!(read(wide).unwrap_err().to_string().contains("`q_head.bias` has shape [3]"));
-
-        let mut more = stored;
-        more.insert("z".into(), Tensor::zeros(3, candle_core::DType::F32, &Device::Cpu).unwrap());
-        assert!(read(more).unwrap_err().to_string().contains("`z` is none of this model's"));
+    #[test]
+    fn stored_tensors_of_other_precision_are_converted() {
+        let config = TrialConfig { hidden_size: 32, ..TrialConfig::default() };
+        let parameters = Parameters::init(&config, &shape(), &mut generator(0, Stream::Weights)).unwrap();
+        let half = |entry: &Entry| (entry.name.clone(), entry.var.as_tensor().to_dtype(DType::BF16).unwrap());
+        let read = Parameters::from_tensors(&config, &shape(), parameters.entries().iter().map(half).collect()).unwrap();
+        assert!(read.entries().iter().all(|entry| entry.var.dtype() == DType::F32));
     }
 }
