@@ -1,6 +1,6 @@
 //! What values a configuration may have.
 
-use super::{PosEncodings, TrialConfig, Variant};
+use super::{GradientSpan, HaltRule, LrSchedule, Networks, PosEncodings, States, TrialConfig, Variant};
 
 /// A value out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,7 @@ pub fn check(config: &TrialConfig) -> Vec<ConfigError> {
     check_counts(config, &mut errors);
     check_rates(config, &mut errors);
     check_structure(config, &mut errors);
+    check_meaning(config, &mut errors);
     errors
 }
 
@@ -28,7 +29,10 @@ fn check_counts(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
     let counts = [
         ("hidden_size", config.hidden_size, 1, SIZE_LIMIT),
         ("num_heads", config.num_heads, 1, SIZE_LIMIT),
+        ("head_width", config.head_width.unwrap_or(1), 1, SIZE_LIMIT),
         ("layers", config.layers, 1, 1000),
+        ("h_layers", config.h_layers.unwrap_or(1), 1, 1000),
+        ("latents", config.latents, 1, 1000),
         ("h_cycles", config.h_cycles, 1, 1000),
         ("l_cycles", config.l_cycles, 1, 1000),
         ("halt_max_steps", config.halt_max_steps, 1, 10_000),
@@ -61,6 +65,7 @@ fn check_rates(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
         ("train.beta2", train.beta2, 0.0, 0.999_999_9),
         ("train.puzzle_emb_lr", train.puzzle_emb_lr, 0.0, 10.0),
         ("train.puzzle_emb_weight_decay", train.puzzle_emb_weight_decay, 0.0, 1000.0),
+        ("train.grad_clip", train.grad_clip, 0.0, 1e12),
         ("train.lr_min_ratio", train.lr_min_ratio, 0.0, 1.0),
         ("train.ema_rate", train.ema_rate, 0.0, 0.999_999_9),
     ];
@@ -72,40 +77,70 @@ fn check_rates(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
 }
 
 fn check_structure(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
+    let mut refuse = |path, message| errors.push(ConfigError { path, message });
     let (width, heads) = (config.hidden_size, config.num_heads);
-    if config.variant == Variant::Att && heads > 0 && width % heads != 0 {
-        errors.push(ConfigError {
-            path: "hidden_size",
-            message: format!("is {width}, which num_heads {heads} does not divide; {} would do", width.next_multiple_of(heads)),
-        });
-    } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && heads > 0 && (width / heads) % 2 != 0 {
-        errors.push(ConfigError {
-            path: "num_heads",
-            message: format!("gives heads {} wide; rotary positions need an even width", width / heads),
-        });
+    if config.variant == Variant::Att && config.head_width.is_none() && heads > 0 && width % heads != 0 {
+        let near = width.next_multiple_of(heads);
+        refuse(
+            "hidden_size",
+            format!("is {width}, which num_heads {heads} does not divide; {near} would do, or a head_width of {}", width / heads),
+        );
+    } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && config.head_width() % 2 != 0 {
+        let path = if config.head_width.is_some() { "head_width" } else { "num_heads" };
+        refuse(path, format!("gives heads {} wide; rotary positions need an even width", config.head_width()));
     }
     if config.variant == Variant::Mlp && config.pos_encodings == Some(PosEncodings::Rope) {
-        errors.push(ConfigError {
-            path: "pos_encodings",
-            message: "rope turns queries and keys, which variant mlp has none of; use none or learned".into(),
-        });
+        refuse("pos_encodings", "rope turns queries and keys, which variant mlp has none of; use none or learned".into());
     }
     if config.puzzle_width() > config.prefix_len() * width {
-        errors.push(ConfigError {
-            path: "puzzle_emb_len",
-            message: format!(
-                "{} positions of width {width} cannot hold a puzzle vector of {}; use at least {}",
-                config.prefix_len(),
-                config.puzzle_width(),
-                config.puzzle_width().div_ceil(width.max(1))
-            ),
-        });
+        let (len, needed) = (config.puzzle_width(), config.puzzle_width().div_ceil(width.max(1)));
+        refuse(
+            "puzzle_emb_len",
+            format!("{} positions of width {width} cannot hold a puzzle vector of {len}; use at least {needed}", config.prefix_len()),
+        );
+    }
+}
+
+/// Refuses what another field has made meaningless: a value that would silently do nothing.
+fn check_meaning(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
+    let default = TrialConfig::default();
+    let mut refuse = |path, message: &str| errors.push(ConfigError { path, message: message.into() });
+    if config.variant == Variant::Mlp && config.head_width.is_some() {
+        refuse("head_width", "is of attention heads, which variant mlp has none of; leave it out");
+    }
+    if config.networks == Networks::Shared && config.h_layers.is_some() {
+        refuse("h_layers", "is of the answer's own network, which there is with `networks: separate`; leave it out, or use that");
+    }
+    if config.states != States::Pair && config.latents != default.latents {
+        refuse("latents", "are beside an answer, as with `states: pair`; leave it out, or use that");
+    }
+    if config.states == States::Direct {
+        let message = "there is no latent with `states: direct`; leave it out, or use pair or single";
+        if config.networks != default.networks {
+            refuse("networks", message);
+        }
+        if config.l_cycles != default.l_cycles {
+            refuse("l_cycles", message);
+        }
+        if config.gradient == GradientSpan::LastCalls {
+            refuse("gradient", "a cycle is one call with `states: direct`, so last_cycle is last_calls; leave it out");
+        }
+    }
+    if config.halt_rule == HaltRule::Never
+        && config.halt_exploration_prob != 0.0
+        && config.halt_exploration_prob != default.halt_exploration_prob
+    {
+        refuse("halt_exploration_prob", "postpones early halts, which `halt_rule: never` has none of; leave it out, or use another rule");
+    }
+    if config.train.schedule == LrSchedule::Constant && config.train.lr_min_ratio != default.train.lr_min_ratio {
+        refuse("train.lr_min_ratio", "is where a falling rate ends; leave it out, or use schedule cosine or linear");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn paths(config: &TrialConfig) -> Vec<&'static str> {
         check(config).into_iter().map(|error| error.path).collect()
@@ -128,7 +163,32 @@ mod tests {
     #[test]
     fn heads_must_divide_the_width_where_there_are_heads() {
         let att = TrialConfig { variant: Variant::Att, hidden_size: 100, num_heads: 8, ..TrialConfig::default() };
-        assert_eq!(check(&att)[0].to_string(), "hidden_size: is 100, which num_heads 8 does not divide; 104 would do");
+        assert_eq!(
+            check(&att)[0].to_string(),
+            "hidden_size: is 100, which num_heads 8 does not divide; 104 would do, or a head_width of 12"
+        );
         assert_eq!(check(&TrialConfig { variant: Variant::Mlp, ..att }), vec![]);
+    }
+
+    #[test]
+    fn heads_may_have_a_width_of_their_own() {
+        let att = TrialConfig { variant: Variant::Att, num_heads: 12, head_width: Some(42), ..TrialConfig::default() };
+        assert_eq!(check(&att), vec![]);
+        assert_eq!(check(&TrialConfig { head_width: Some(43), ..att })[0].path, "head_width");
+    }
+
+    #[test]
+    fn what_another_field_makes_meaningless_is_refused() {
+        let refused = |yaml: serde_json::Value| {
+            let config: TrialConfig = serde_json::from_value(yaml).unwrap();
+            paths(&config)
+        };
+        assert_eq!(refused(json!({"head_width": 64})), ["head_width"]);
+        assert_eq!(refused(json!({"h_layers": 2})), ["h_layers"]);
+        assert_eq!(refused(json!({"states": "single", "latents": 2})), ["latents"]);
+        assert_eq!(refused(json!({"states": "direct", "networks": "separate", "l_cycles": 2})), ["networks", "l_cycles"]);
+        assert_eq!(refused(json!({"states": "direct", "gradient": "last_calls"})), ["gradient"]);
+        assert_eq!(refused(json!({"halt_rule": "never", "halt_exploration_prob": 0.2})), ["halt_exploration_prob"]);
+        assert_eq!(refused(json!({"train": {"schedule": "constant", "lr_min_ratio": 0.1}})), ["train.lr_min_ratio"]);
     }
 }

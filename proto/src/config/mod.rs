@@ -7,59 +7,17 @@
 //! * [`size`] counts parameters and operations.
 
 mod check;
+mod choices;
 mod names;
 mod size;
 
 pub use check::{ConfigError, check};
+pub use choices::{Augment, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, PosEncodings, States, Variant};
 pub use names::{HYPER_PARAMETERS, HyperParameter, UnknownName, assign, canonical_path, nearest, parse};
 pub use size::{Size, inner_size, size};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-/// How a block mixes positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Variant {
-    /// A SwiGLU over the sequence axis (`mlp_t` in the reference).
-    Mlp,
-    /// Full bidirectional multi-head self-attention.
-    Att,
-}
-
-/// How positions are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PosEncodings {
-    /// Not at all; the MLP mixer needs none.
-    None,
-    /// Rotary embedding of queries and keys.
-    Rope,
-    /// A learned vector per position, added to the input.
-    Learned,
-}
-
-/// The loss over answer tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// Cross entropy of `s(x)/Σs`, `s(x) = x+1` for `x ≥ 0`, else `1/(1−x)`; in f64.
-    Stablemax,
-    /// The usual cross entropy; in f32.
-    Softmax,
-}
-
-/// Symmetries drawn anew for every training example that is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Augment {
-    /// The examples as they are.
-    None,
-    /// Permute the digits; blank cells stay blank.
-    Digits,
-    /// Permute digits, rows within bands, bands, columns within stacks, stacks, and transpose where boxes are square.
-    Full,
-}
 
 /// Everything that decides what one trial does, except its seed and its data.
 ///
@@ -71,16 +29,33 @@ pub struct TrialConfig {
     pub variant: Variant,
     /// D, the width of every token.
     pub hidden_size: usize,
-    /// Attention heads; each is `hidden_size / num_heads` wide.
+    /// Attention heads; the MLP mixer has none.
     pub num_heads: usize,
-    /// Blocks in the one network.
+    /// Width of an attention head; null is `hidden_size / num_heads`, which must then divide.
+    pub head_width: Option<usize>,
+    /// Blocks in the network; in the latent's network where the answer has one of its own.
     pub layers: usize,
+    /// Blocks in the answer's own network; null is `layers`.
+    pub h_layers: Option<usize>,
+    /// Which weights improve the latent and the answer.
+    pub networks: Networks,
+    /// What is carried and improved.
+    pub states: States,
+    /// k, how many latents take turns: call i improves `z_{i mod k} = net(Σ z_j + z_H + x)`, and the answer is `net(z_H + Σ z_j)`.
+    pub latents: usize,
     /// T: how often the answer is improved in one supervision step; only the last time carries gradient.
     pub h_cycles: usize,
     /// n: how often the latent is updated before each improvement of the answer.
     pub l_cycles: usize,
+    /// How far back in the last cycle the gradient goes.
+    pub gradient: GradientSpan,
     /// N_sup: supervision steps an example gets at the most.
     pub halt_max_steps: usize,
+    /// When a slot may be done before that, in training.
+    pub halt_rule: HaltRule,
+    /// Whether `q_continue` is trained too, towards what one more supervision step (a second forward pass) expects. It needs more than
+    /// one supervision step: with `halt_max_steps` 1 there is nothing to continue to, and no such loss.
+    pub continue_loss: bool,
     /// How often a slot draws a random minimum of supervision steps before it may halt early.
     pub halt_exploration_prob: f64,
     /// Inner width of a SwiGLU over its outer width, times 3/2.
@@ -115,6 +90,8 @@ pub struct TrainConfig {
     pub steps: usize,
     /// Slots that are trained at once.
     pub batch_size: usize,
+    /// What moves the weights.
+    pub optimizer: Optimizer,
     /// Learning rate of the weights after warm-up.
     pub lr: f64,
     /// Decoupled weight decay of the weights.
@@ -127,9 +104,13 @@ pub struct TrainConfig {
     pub puzzle_emb_lr: f64,
     /// Decoupled weight decay of the puzzle table.
     pub puzzle_emb_weight_decay: f64,
+    /// The most that the norm of all weights' gradients together may be before they are scaled down to it; 0 lets them be.
+    pub grad_clip: f64,
+    /// What both learning rates do after warm-up.
+    pub schedule: LrSchedule,
     /// Steps over which both learning rates rise linearly from 0.
     pub warmup_steps: usize,
-    /// Share of the learning rate that is left at the last step of the cosine; 1 keeps it constant.
+    /// Share of the learning rates that is left at the last step; 1 keeps them as they are.
     pub lr_min_ratio: f64,
     /// Rate of the moving average of the weights that evaluation uses; 0 evaluates the weights themselves.
     pub ema_rate: f64,
@@ -153,10 +134,18 @@ impl Default for TrialConfig {
             variant: Variant::Mlp,
             hidden_size: 512,
             num_heads: 8,
+            head_width: None,
             layers: 2,
+            h_layers: None,
+            networks: Networks::Shared,
+            states: States::Pair,
+            latents: 1,
             h_cycles: 3,
             l_cycles: 6,
+            gradient: GradientSpan::LastCycle,
             halt_max_steps: 16,
+            halt_rule: HaltRule::Positive,
+            continue_loss: false,
             halt_exploration_prob: 0.1,
             expansion: 4.0,
             inner_multiple: 256,
@@ -178,12 +167,15 @@ impl Default for TrainConfig {
         Self {
             steps: 65_104,
             batch_size: 768,
+            optimizer: Optimizer::AdamAtan2,
             lr: 1e-4,
             weight_decay: 1.0,
             beta1: 0.9,
             beta2: 0.95,
             puzzle_emb_lr: 1e-4,
             puzzle_emb_weight_decay: 1.0,
+            grad_clip: 0.0,
+            schedule: LrSchedule::Cosine,
             warmup_steps: 2000,
             lr_min_ratio: 1.0,
             ema_rate: 0.999,
@@ -220,9 +212,29 @@ impl TrialConfig {
         })
     }
 
-    /// T·(n+1)·layers, the paper's effective depth of one supervision step.
+    /// Width of an attention head: what is set, else an even share of `hidden_size`.
+    pub fn head_width(&self) -> usize {
+        self.head_width.unwrap_or(self.hidden_size / self.num_heads.max(1))
+    }
+
+    /// Blocks in the network that improves the answer.
+    pub fn answer_layers(&self) -> usize {
+        self.h_layers.unwrap_or(self.layers)
+    }
+
+    /// Whether `q_continue` is trained: there must be a further supervision step to continue to.
+    pub fn trains_continue(&self) -> bool {
+        self.continue_loss && self.halt_max_steps > 1
+    }
+
+    /// How often a latent is improved in each cycle: n, or not at all where there is none.
+    pub fn latent_calls(&self) -> usize {
+        if self.states == States::Direct { 0 } else { self.l_cycles }
+    }
+
+    /// T·(n+1)·layers, the paper's effective depth of one supervision step: how many blocks the answer has come through.
     pub fn effective_depth(&self) -> usize {
-        self.h_cycles * (self.l_cycles + 1) * self.layers
+        self.h_cycles * (self.latent_calls() * self.layers + self.answer_layers())
     }
 
     /// The same configuration always gives the same text: fields in the order of their definition, nothing left out.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{PosEncodings, TrialConfig, Variant};
+use super::{GradientSpan, Networks, PosEncodings, TrialConfig, Variant};
 use crate::dataset::DataShape;
 
 /// How large a model is and what it costs, by count.
@@ -10,10 +10,11 @@ use crate::dataset::DataShape;
 pub struct Size {
     /// Trainable parameters; the puzzle table, which has an optimiser of its own, is not among them (as published).
     pub parameters: u64,
-    /// T·(n+1)·layers.
+    /// T·(n+1)·layers: the blocks that the answer of one supervision step has come through.
     pub effective_depth: u64,
     /// Operations (two per multiply-add) of the blocks in one training step of the whole batch: the forward pass,
-    /// and twice the part of it that carries gradient. Heads, norms and the optimiser are left out, as is usual.
+    /// twice the part of it that carries gradient, and the further forward pass of the continue loss. Heads, norms and the optimiser are
+    /// left out, as is usual.
     pub train_flops_per_step: u64,
     /// Operations of the blocks to answer one puzzle with all supervision steps.
     pub inference_flops: u64,
@@ -25,26 +26,69 @@ pub fn inner_size(config: &TrialConfig, outer: usize) -> usize {
     wanted.max(1).next_multiple_of(config.inner_multiple)
 }
 
-/// Counts what a model of `config` has and does on data of `shape`.
+/// Counts what a model of `config` has and does on data of `shape`. A count beyond 64 bits is given as the largest there is.
 pub fn size(config: &TrialConfig, shape: &DataShape) -> Size {
-    let width = config.hidden_size as u64;
-    let positions = (config.prefix_len() + shape.seq_len) as u64;
-    let swiglu = |outer: u64| 3 * outer * inner_size(config, outer as usize) as u64;
-    let (mixer_parameters, mixer_flops) = match config.variant {
-        Variant::Mlp => (swiglu(positions), 2 * width * swiglu(positions)),
-        Variant::Att => (4 * width * width, 2 * positions * 4 * width * width + 4 * positions * positions * width),
-    };
+    let block = Block::of(config, shape);
+    let width = wide(config.hidden_size);
+    let positions = wide(config.prefix_len() + shape.seq_len);
+    let heads = 2 * wide(shape.vocab_size) * width + 2 * width + 2;
     let learned_positions = if config.positions() == PosEncodings::Learned { positions * width } else { 0 };
-    let heads = 2 * shape.vocab_size as u64 * width + 2 * width + 2;
-    let network_flops = config.layers as u64 * (mixer_flops + 2 * positions * swiglu(width));
-    let calls = config.l_cycles as u64 + 1;
-    let cycles = config.h_cycles as u64;
+    let own_layers = if config.networks == Networks::Separate { wide(config.answer_layers()) } else { 0 };
+    let forward = forward_blocks(config) * block.operations;
+    let further = if config.trains_continue() { forward } else { 0 };
+    let step = forward + further + 2 * gradient_blocks(config) * block.operations;
     Size {
-        parameters: config.layers as u64 * (mixer_parameters + swiglu(width)) + heads + learned_positions,
+        parameters: narrow((wide(config.layers) + own_layers) * block.parameters + heads + learned_positions),
         effective_depth: config.effective_depth() as u64,
-        train_flops_per_step: config.train.batch_size as u64 * network_flops * (cycles * calls + 2 * calls),
-        inference_flops: network_flops * cycles * calls * config.halt_max_steps as u64,
+        train_flops_per_step: narrow(wide(config.train.batch_size) * step),
+        inference_flops: narrow(forward * wide(config.halt_max_steps)),
     }
+}
+
+/// Blocks that a supervision step runs.
+fn forward_blocks(config: &TrialConfig) -> u128 {
+    wide(config.effective_depth())
+}
+
+/// Blocks of a supervision step that carry gradient.
+fn gradient_blocks(config: &TrialConfig) -> u128 {
+    let latent_calls = match config.gradient {
+        GradientSpan::LastCycle => config.latent_calls(),
+        GradientSpan::LastCalls => config.latent_calls().min(1),
+    };
+    wide(latent_calls * config.layers + config.answer_layers())
+}
+
+/// One block of a network.
+struct Block {
+    parameters: u128,
+    /// Of the forward pass on one example.
+    operations: u128,
+}
+
+impl Block {
+    fn of(config: &TrialConfig, shape: &DataShape) -> Self {
+        let width = wide(config.hidden_size);
+        let positions = wide(config.prefix_len() + shape.seq_len);
+        let swiglu = |outer: u128| 3 * outer * wide(inner_size(config, outer as usize));
+        let (mixer_parameters, mixer_operations) = match config.variant {
+            Variant::Mlp => (swiglu(positions), 2 * width * swiglu(positions)),
+            Variant::Att => {
+                let attention = wide(config.num_heads) * wide(config.head_width());
+                let parameters = 4 * width * attention;
+                (parameters, 2 * positions * parameters + 4 * positions * positions * attention)
+            }
+        };
+        Self { parameters: mixer_parameters + swiglu(width), operations: mixer_operations + 2 * positions * swiglu(width) }
+    }
+}
+
+fn wide(count: usize) -> u128 {
+    count as u128
+}
+
+fn narrow(count: u128) -> u64 {
+    count.try_into().unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

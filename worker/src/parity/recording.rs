@@ -316,6 +316,7 @@ fn trial_config(trace: &Trace) -> Result<TrialConfig, String> {
             warmup_steps: optim.lr_warmup_steps,
             lr_min_ratio: optim.lr_min_ratio,
             ema_rate: optim.ema_rate,
+            ..TrainConfig::default()
         },
         evaluation: EvaluationConfig { batch_size: config.batch_size, ..EvaluationConfig::default() },
         ..TrialConfig::default()
