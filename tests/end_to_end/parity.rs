@@ -16,7 +16,7 @@ fn parity(folder: &Path) -> std::process::Command {
 
 #[test]
 fn recorded_runs_of_the_reference_hold() {
-    for name in ["trm_att", "trm_mlp"] {
+    for name in ["trm_att", "trm_mlp", "hrm", "transformer"] {
         let table = stdout_of(parity(&golden(name)));
         assert!(table.contains("tolerance") && !table.contains("FAILED"), "{table}");
     }

@@ -1,8 +1,8 @@
 //! What training carries from one step to the next: per slot of the batch, an example and how far its answer has got.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use rand::{Rng, RngExt};
-use tinysweep_proto::config::TrialConfig;
+use tinysweep_proto::config::{HaltRule, TrialConfig};
 
 use crate::{
     loss::Label,
@@ -36,6 +36,8 @@ pub struct Carry {
 /// When a slot is done with its example.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Halting {
+    /// When it may be done early.
+    pub rule: HaltRule,
     /// Steps after which it is done in any case.
     pub max_steps: usize,
     /// How often a step draws a random minimum of steps, so that the model also sees what more thinking would have given.
@@ -45,7 +47,16 @@ pub struct Halting {
 impl Halting {
     /// What a configuration says.
     pub fn of(config: &TrialConfig) -> Self {
-        Self { max_steps: config.halt_max_steps, exploration: config.halt_exploration_prob }
+        Self { rule: config.halt_rule, max_steps: config.halt_max_steps, exploration: config.halt_exploration_prob }
+    }
+
+    /// Whether the halting head, with these logits, is for being done.
+    pub fn wants_to_halt(self, q_halt: f32, q_continue: f32) -> bool {
+        match self.rule {
+            HaltRule::Positive => q_halt > 0.0,
+            HaltRule::OverContinue => q_halt > q_continue,
+            HaltRule::Never => false,
+        }
     }
 
     /// Whether a slot that has done `steps` steps halts, in training. Draws from `rng` as often in any case.
@@ -99,11 +110,15 @@ impl Carry {
         if self.halted.iter().all(|&halted| halted) {
             self.latents = self.start.clone();
         } else if self.halted.contains(&true) {
-            let shape = self.start.z_h.dims3()?;
+            let shape = self.start.answer().dims3()?;
             let mask: Vec<u8> = self.halted.iter().map(|&halted| halted.into()).collect();
             let mask = Tensor::from_vec(mask, (shape.0, 1, 1), &Device::Cpu)?.to_dtype(DType::U8)?.broadcast_as(shape)?;
-            self.latents.z_h = mask.where_cond(&self.start.z_h, &self.latents.z_h)?;
-            self.latents.z_l = mask.where_cond(&self.start.z_l, &self.latents.z_l)?;
+            let start = self.start.named();
+            let mut start = start.iter();
+            self.latents = self.latents.map(|state| match start.next() {
+                Some((_, start)) => mask.where_cond(start, state),
+                None => bail!("the carry has more states than the model"),
+            })?;
         }
         Ok(())
     }
@@ -162,16 +177,26 @@ mod tests {
     #[test]
     fn slots_halt_at_the_last_step_and_when_they_want_to() {
         let mut rng = generator(0, Stream::Halting);
-        let halting = Halting { max_steps: 4, exploration: 0.0 };
+        let halting = Halting { rule: HaltRule::Positive, max_steps: 4, exploration: 0.0 };
         assert!(!halting.decide(3, false, &mut rng));
         assert!(halting.decide(1, true, &mut rng));
         assert!(halting.decide(4, false, &mut rng));
     }
 
     #[test]
+    fn each_rule_reads_the_halting_head_its_way() {
+        for (rule, wants) in
+            [(HaltRule::Positive, [true, false, true]), (HaltRule::OverContinue, [false, true, true]), (HaltRule::Never, [false; 3])]
+        {
+            let halting = Halting { rule, max_steps: 4, exploration: 0.0 };
+            assert_eq!([(1.0, 2.0), (-2.0, -3.0), (1.0, 0.0)].map(|(halt, go_on)| halting.wants_to_halt(halt, go_on)), wants);
+        }
+    }
+
+    #[test]
     fn exploration_only_postpones() {
         let mut rng = generator(0, Stream::Halting);
-        let halting = Halting { max_steps: 4, exploration: 1.0 };
+        let halting = Halting { rule: HaltRule::Positive, max_steps: 4, exploration: 1.0 };
         assert!(!(0..200).any(|_| halting.decide(1, true, &mut rng)), "the least that is drawn is 2");
         let at_two = (0..3000).filter(|_| halting.decide(2, true, &mut rng)).count();
         assert!((900..1100).contains(&at_two), "one of three minimums lets a slot go at 2: {at_two}");
@@ -190,15 +215,14 @@ mod tests {
         carry.refill(|slot| row(slot as u32)).unwrap();
         assert_eq!(carry.tokens(), [0, 0, 1, 1]);
 
-        let ones = Tensor::ones((2, 3, 8), DType::F32, &Device::Cpu).unwrap();
-        let latents = Latents { z_h: ones.clone(), z_l: ones };
-        carry.advance(latents, [false, true].into_iter(), Halting { max_steps: 3, exploration: 0.0 }, &mut rng);
+        let latents = carry.latents().map(Tensor::ones_like).unwrap();
+        carry.advance(latents, [false, true].into_iter(), Halting { rule: HaltRule::Positive, max_steps: 3, exploration: 0.0 }, &mut rng);
         assert_eq!((carry.halted(), carry.steps()), (&[false, true][..], &[1, 1][..]));
         carry.refill(|_| row(3)).unwrap();
         assert_eq!(carry.tokens(), [0, 0, 3, 3]);
         assert_eq!(carry.steps(), [1, 0]);
-        let rows: Vec<Vec<Vec<f32>>> = carry.latents().z_h.to_vec3().unwrap();
+        let rows: Vec<Vec<Vec<f32>>> = carry.latents().answer().to_vec3().unwrap();
         assert_eq!(rows[0][1], [1.0; 8]);
-        assert_eq!(rows[1], model.initial_latents(1).unwrap().z_h.to_vec3::<f32>().unwrap()[0]);
+        assert_eq!(rows[1], model.initial_latents(1).unwrap().answer().to_vec3::<f32>().unwrap()[0]);
     }
 }

@@ -46,12 +46,12 @@ impl Ema {
         Ok(())
     }
 
-    /// A copy of `parameters` with the average in place of the trained weights.
+    /// `parameters` with the average in place of the trained weights; the puzzle table stays shared, not copied.
     ///
     /// # Errors
     /// When the weights cannot be copied.
     pub fn weights(&self, parameters: &Parameters) -> Result<Parameters> {
-        let copy = parameters.deep_copy()?;
+        let copy = parameters.with_own_weights()?;
         for (shadow, entry) in self.shadow.iter().zip(copy.entries().iter().filter(|entry| entry.role == Role::Trained)) {
             slices::update(&entry.var, |weights| weights.copy_from_slice(shadow))?;
         }

@@ -23,12 +23,16 @@ pub struct Score {
     pub lm_loss: f64,
     /// Binary cross entropy of the halting head against whether the answer is right.
     pub q_halt_loss: f64,
+    /// Binary cross entropy of `q_continue` against its target; 0 where it is not trained.
+    pub q_continue_loss: f64,
     /// Positions that are asked.
     pub asked: usize,
     /// Of those, the ones whose most likely token is the answer.
     pub right: usize,
     /// The halting head's logit; above 0 it wants to halt.
     pub q_halt: f32,
+    /// The other logit: whether it wants to go on.
+    pub q_continue: f32,
 }
 
 impl Score {
@@ -49,7 +53,7 @@ impl Score {
 
     /// What training minimises.
     pub fn loss(&self) -> f64 {
-        self.lm_loss + Q_WEIGHT * self.q_halt_loss
+        self.lm_loss + Q_WEIGHT * (self.q_halt_loss + self.q_continue_loss)
     }
 }
 
@@ -60,7 +64,7 @@ pub struct Graded {
     pub scores: Vec<Score>,
     /// By logit, `[batch, seq_len, vocabulary]`.
     pub by_logits: Vec<f32>,
-    /// By the two outputs of the halting head, `[batch, 2]`; the second is never trained.
+    /// By the two outputs of the halting head, `[batch, 2]`; by the second all are 0 until [`grade_continue`].
     pub by_q: Vec<f32>,
 }
 
@@ -85,7 +89,7 @@ fn grade_values(loss: Loss, logits: &[f32], q: &[f32], labels: &[Label], vocabul
         rows.zip(labels.chunks_exact(seq_len)).zip(q.chunks_exact(2).zip(graded.by_q.chunks_exact_mut(2)))
     {
         let mut score = grade_tokens(loss, logits, labels, vocabulary, by_logits);
-        score.q_halt = q[0];
+        (score.q_halt, score.q_continue) = (q[0], q[1]);
         let target = f32::from(score.is_exact());
         score.q_halt_loss = f64::from(binary_cross_entropy(q[0], target));
         by_q[0] = Q_WEIGHT as f32 * (sigmoid(q[0]) - target);
@@ -98,7 +102,7 @@ fn grade_values(loss: Loss, logits: &[f32], q: &[f32], labels: &[Label], vocabul
 fn grade_tokens(loss: Loss, logits: &[f32], labels: &[Label], vocabulary: usize, by_logits: &mut [f32]) -> Score {
     let asked = labels.iter().flatten().count();
     let share = 1.0 / asked.max(1) as f64;
-    let mut score = Score { lm_loss: 0.0, q_halt_loss: 0.0, asked, right: 0, q_halt: 0.0 };
+    let mut score = Score { lm_loss: 0.0, q_halt_loss: 0.0, q_continue_loss: 0.0, asked, right: 0, q_halt: 0.0, q_continue: 0.0 };
     for ((logits, by_logits), label) in logits.chunks_exact(vocabulary).zip(by_logits.chunks_exact_mut(vocabulary)).zip(labels) {
         let Some(label) = *label else { continue };
         let label = label as usize;
@@ -110,6 +114,23 @@ fn grade_tokens(loss: Loss, logits: &[f32], labels: &[Label], vocabulary: usize,
             };
     }
     score
+}
+
+/// Adds the loss of `q_continue`: what one more supervision step expects of halting then or going on, whichever is more, and of halting
+/// where that step must be the last (arXiv 2506.21734, section 2.4). `next_q` is `[batch, 2]`, as that step gives it; `is_last` says of
+/// each example whether it must end with the step that was graded.
+///
+/// # Errors
+/// When `next_q` cannot be read.
+pub fn grade_continue(graded: &mut Graded, next_q: &Tensor, is_last: impl Iterator<Item = bool>) -> Result<()> {
+    slices::read(next_q, |next_q| {
+        let rows = graded.scores.iter_mut().zip(graded.by_q.chunks_exact_mut(2));
+        for (((score, by_q), next_q), is_last) in rows.zip(next_q.chunks_exact(2)).zip(is_last) {
+            let target = sigmoid(if is_last { next_q[0] } else { next_q[0].max(next_q[1]) });
+            score.q_continue_loss = f64::from(binary_cross_entropy(score.q_continue, target));
+            by_q[1] = Q_WEIGHT as f32 * (sigmoid(score.q_continue) - target);
+        }
+    })
 }
 
 /// The first of the largest logits.
@@ -213,5 +234,25 @@ mod tests {
         let score = graded.scores[0];
         assert!(score.is_exact() && score.lm_loss == 0.0 && !score.q_is_right());
         assert_eq!(graded.by_logits, [0.0, 0.0]);
+    }
+
+    #[test]
+    fn going_on_is_graded_by_what_the_next_step_expects() {
+        let labels = [Some(0), Some(0)];
+        let start = grade_values(Loss::Stablemax, &[1.0, 0.0, 1.0, 0.0], &[0.0, 0.5, 0.0, -1.0], &labels, 2);
+        let graded = |go_on: f32| {
+            let mut graded = start.clone();
+            graded.scores[0].q_continue = go_on;
+            let next_q = Tensor::new(&[[-1f32, 2.0], [-1.0, 2.0]], &candle_core::Device::Cpu).unwrap();
+            grade_continue(&mut graded, &next_q, [false, true].into_iter()).unwrap();
+            graded
+        };
+        let loss = |target: f64, x: f64| -target * (1.0 / (1.0 + (-x).exp())).ln() - (1.0 - target) * (1.0 / (1.0 + x.exp())).ln();
+        let scores = graded(0.5).scores;
+        assert!((scores[0].q_continue_loss - loss(0.880_797, 0.5)).abs() < 1e-5, "the larger of both: sigmoid(2)");
+        assert!((scores[1].q_continue_loss - loss(0.268_941, -1.0)).abs() < 1e-5, "the last halts: sigmoid(-1)");
+        let slope = (graded(0.51).scores[0].loss() - graded(0.49).scores[0].loss()) / 0.02;
+        assert!((slope - f64::from(graded(0.5).by_q[1])).abs() < 1e-4);
+        assert_eq!(start.by_q[1], 0.0);
     }
 }

@@ -1,19 +1,29 @@
-//! The two optimisers of the reference: AdamATan2 for the weights, sign-SGD for the puzzle table.
+//! The optimisers: AdamATan2, as published, or AdamW for the weights, sign-SGD for the puzzle table.
 
 use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, Var, backprop::GradStore, bail};
+use tinysweep_proto::config::{Optimizer, TrainConfig};
 
 use crate::{
     kernels::{math::atan_of_ratio, slices, vectorized},
-    model::Parameters,
+    model::{Entry, Parameters},
 };
 
-/// Adam with `atan2(m, √v)` in place of `m / (√v + ε)`: scale-free and bounded (arXiv 2407.05872; imoneoi/adam-atan2), with decoupled decay.
+/// What AdamW adds to the root of the second moment, PyTorch's default.
+const ADAMW_EPS: f32 = 1e-8;
+/// What is added to the norm of the gradients before it divides, as PyTorch does.
+const NORM_EPS: f64 = 1e-6;
+
+/// Adam with decoupled decay (AdamW, arXiv 1711.05101), or with `atan2(m, √v)` in place of `m / (√v + ε)`, which is scale-free and bounded
+/// (arXiv 2407.05872; imoneoi/adam-atan2).
 #[derive(Debug)]
-pub struct AdamAtan2 {
+pub struct Adam {
+    rule: Optimizer,
     betas: (f32, f32),
     weight_decay: f64,
+    /// The most that the norm of all gradients together may be; 0 is no bound.
+    grad_clip: f64,
     /// Steps taken.
     steps: i32,
     moments: Vec<Moments>,
@@ -28,22 +38,35 @@ struct Moments {
 /// What one step does to every number alike.
 #[derive(Clone, Copy)]
 struct Coefficients {
+    /// What gradients are multiplied by, to bound their norm.
+    scale: f32,
     beta1: f32,
     beta2: f32,
     /// What is left of a weight after decay.
     keep: f32,
-    /// The learning rate over the bias correction of the first moment, which the reference leaves outside the arc tangent.
+    /// The learning rate over the bias correction of the first moment, which the reference leaves outside of the arc tangent.
     rate: f32,
     /// One over the bias correction of the root of the second moment.
     root_scale: f32,
 }
 
-impl AdamAtan2 {
+impl Adam {
     /// Starts with zero moments for the trained weights of `parameters`.
-    pub fn new(parameters: &Parameters, beta1: f64, beta2: f64, weight_decay: f64) -> Self {
+    pub fn new(parameters: &Parameters, train: &TrainConfig) -> Self {
         let zeros = |count| Moments { first: vec![0.0; count], second: vec![0.0; count] };
         let moments = parameters.trained().map(|entry| zeros(entry.var.elem_count())).collect();
-        Self { betas: (beta1 as f32, beta2 as f32), weight_decay, steps: 0, moments }
+        Self { moments, ..Self::without_moments(train) }
+    }
+
+    fn without_moments(train: &TrainConfig) -> Self {
+        Self {
+            rule: train.optimizer,
+            betas: (train.beta1 as f32, train.beta2 as f32),
+            weight_decay: train.weight_decay,
+            grad_clip: train.grad_clip,
+            steps: 0,
+            moments: Vec::new(),
+        }
     }
 
     /// Moves the trained weights of `parameters`, the ones that it was made for, against `gradients`.
@@ -52,14 +75,14 @@ impl AdamAtan2 {
     /// When a weight has no gradient: an operation without a backward pass has cut it off.
     pub fn step(&mut self, parameters: &Parameters, gradients: &GradStore, lr: f64) -> Result<()> {
         self.steps += 1;
-        let coefficients = self.coefficients(lr);
+        let coefficients = self.coefficients(lr, clip_scale(parameters, gradients, self.grad_clip)?);
+        let rule = self.rule;
         for (moments, entry) in self.moments.iter_mut().zip(parameters.trained()) {
-            let Some(gradient) = gradients.get(&entry.var) else { bail!("no gradient reaches `{}`", entry.name) };
-            slices::read(gradient, |gradient| {
+            slices::read(gradient_of(entry, gradients)?, |gradient| {
                 slices::update(&entry.var, |weights| {
                     vectorized(
                         #[inline(always)]
-                        || coefficients.apply(weights, gradient, moments),
+                        || coefficients.apply(rule, weights, gradient, moments),
                     )
                 })
             })??;
@@ -67,10 +90,11 @@ impl AdamAtan2 {
         Ok(())
     }
 
-    fn coefficients(&self, lr: f64) -> Coefficients {
+    fn coefficients(&self, lr: f64, scale: f32) -> Coefficients {
         let (beta1, beta2) = self.betas;
         let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.steps);
         Coefficients {
+            scale,
             beta1,
             beta2,
             keep: (1.0 - lr * self.weight_decay) as f32,
@@ -80,14 +104,43 @@ impl AdamAtan2 {
     }
 }
 
+fn gradient_of<'a>(entry: &Entry, gradients: &'a GradStore) -> Result<&'a Tensor> {
+    match gradients.get(&entry.var) {
+        Some(gradient) => Ok(gradient),
+        None => bail!("no gradient reaches `{}`", entry.name),
+    }
+}
+
+/// What the gradients are to be multiplied by, so that the norm of all of them together is at most `clip`.
+fn clip_scale(parameters: &Parameters, gradients: &GradStore, clip: f64) -> Result<f32> {
+    if clip == 0.0 {
+        return Ok(1.0);
+    }
+    let mut squares = 0.0;
+    for entry in parameters.trained() {
+        squares += slices::read(gradient_of(entry, gradients)?, |values| values.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>())?;
+    }
+    Ok((clip / (squares.sqrt() + NORM_EPS)).min(1.0) as f32)
+}
+
 impl Coefficients {
     #[inline(always)]
-    fn apply(self, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
+    fn apply(self, rule: Optimizer, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
+        match rule {
+            Optimizer::AdamAtan2 => self.apply_by(atan_of_ratio, weights, gradient, moments),
+            Optimizer::AdamW => self.apply_by(|m, root| m / (root + ADAMW_EPS), weights, gradient, moments),
+        }
+    }
+
+    /// `direction` is what to move against, by the first moment and the root of the second.
+    #[inline(always)]
+    fn apply_by(self, direction: impl Fn(f32, f32) -> f32, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
         let moments = moments.first.iter_mut().zip(&mut moments.second);
-        for ((weight, &g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
+        for ((weight, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
+            let g = g * self.scale;
             *m = self.beta1 * *m + (1.0 - self.beta1) * g;
             *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
-            *weight = *weight * self.keep - self.rate * atan_of_ratio(*m, v.sqrt() * self.root_scale);
+            *weight = *weight * self.keep - self.rate * direction(*m, v.sqrt() * self.root_scale);
         }
     }
 }
@@ -125,19 +178,39 @@ pub fn sign_sgd(table: &Var, identifiers: &[u32], gradient: &Tensor, lr: f64, we
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::{Stream, generator};
     use candle_core::Device;
+    use tinysweep_proto::{config::TrialConfig, dataset::Task};
 
-    fn moved(gradients: &[f32], lr: f64) -> f32 {
-        let mut optimizer = AdamAtan2 { betas: (0.9, 0.95), weight_decay: 0.0, steps: 0, moments: Vec::new() };
+    /// An optimiser of one number that has taken one step.
+    fn optimizer(rule: Optimizer, weight_decay: f64) -> Adam {
+        let train = TrainConfig { optimizer: rule, weight_decay, ..TrainConfig::default() };
+        Adam { steps: 1, ..Adam::without_moments(&train) }
+    }
+
+    fn moved_by(rule: Optimizer, gradients: &[f32], lr: f64) -> f32 {
+        let mut optimizer = Adam { steps: 0, ..optimizer(rule, 0.0) };
         let mut moments = Moments { first: vec![0.0], second: vec![0.0] };
         let mut last = 0.0;
         for &gradient in gradients {
             optimizer.steps += 1;
             let mut weight = [0.0];
-            optimizer.coefficients(lr).apply(&mut weight, &[gradient], &mut moments);
+            optimizer.coefficients(lr, 1.0).apply(rule, &mut weight, &[gradient], &mut moments);
             last = weight[0];
         }
         last
+    }
+
+    fn moved(gradients: &[f32], lr: f64) -> f32 {
+        moved_by(Optimizer::AdamAtan2, gradients, lr)
+    }
+
+    #[test]
+    fn adamw_moves_by_its_rate_times_the_ratio_of_moments() {
+        assert!((moved_by(Optimizer::AdamW, &[3.0], 0.5) + 0.5).abs() < 1e-6);
+        // m = (0.1 + 0.09)/0.19 and v = (0.05·4 + 0.0475·1)/0.0975 by hand, for gradients 1 and 2.
+        let (m, v) = ((0.1 * 2.0 + 0.09) / 0.19, (0.05 * 4.0 + 0.0475) / 0.0975);
+        assert!((f64::from(moved_by(Optimizer::AdamW, &[1.0, 2.0], 1.0)) + m / f64::sqrt(v)).abs() < 1e-5);
     }
 
     #[test]
@@ -155,10 +228,24 @@ mod tests {
 
     #[test]
     fn no_gradient_is_decay_alone() {
-        let optimizer = AdamAtan2 { betas: (0.9, 0.95), weight_decay: 0.1, steps: 1, moments: Vec::new() };
-        let mut weight = [2.0];
-        optimizer.coefficients(0.5).apply(&mut weight, &[0.0], &mut Moments { first: vec![0.0], second: vec![0.0] });
-        assert_eq!(weight, [1.9]);
+        for rule in [Optimizer::AdamAtan2, Optimizer::AdamW] {
+            let mut weight = [2.0];
+            let mut moments = Moments { first: vec![0.0], second: vec![0.0] };
+            optimizer(rule, 0.1).coefficients(0.5, 1.0).apply(rule, &mut weight, &[0.0], &mut moments);
+            assert_eq!(weight, [1.9]);
+        }
+    }
+
+    #[test]
+    fn clipping_bounds_the_norm_of_all_gradients_together() {
+        let config = TrialConfig { hidden_size: 8, layers: 1, ..TrialConfig::default() };
+        let parameters = Parameters::init(&config, &Task::Sudoku4x4.shape(), &mut generator(1, Stream::Weights)).unwrap();
+        let sum = parameters.trained().map(|entry| entry.var.sum_all()).reduce(|a, b| a? + b?).unwrap().unwrap();
+        let gradients = sum.backward().unwrap();
+        let norm = (parameters.trained_count() as f64).sqrt();
+        let scale = |clip| f64::from(clip_scale(&parameters, &gradients, clip).unwrap());
+        assert!((scale(0.5) - 0.5 / norm).abs() < 1e-6);
+        assert_eq!((scale(0.0), scale(2.0 * norm)), (1.0, 1.0));
     }
 
     #[test]

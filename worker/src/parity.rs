@@ -3,8 +3,11 @@
 //! A recording is a folder: `trace.json` has the configuration and what was logged, safetensors files have weights, batches and
 //! intermediate values. Where a bound is relative, the error is the largest difference over the largest recorded magnitude.
 
+mod observation;
 mod recording;
+mod reference;
 mod replay;
+mod trace;
 
 pub use recording::ParityError;
 pub use replay::replay;

@@ -2,14 +2,13 @@
 
 use candle_core::{Result, Tensor, Var, backprop::GradStore};
 use rand_chacha::ChaCha8Rng;
-use tinysweep_proto::config::TrialConfig;
 
 use crate::{
     carry::{Carry, Halting, Row},
     ema::Ema,
-    loss::{Graded, Score, grade, surrogate},
+    loss::{Graded, Score, grade, grade_continue, surrogate},
     model::{Gradient, Model, Output},
-    optim::{AdamAtan2, sign_sgd},
+    optim::{Adam, sign_sgd},
     schedule::Schedule,
 };
 
@@ -17,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Trainer {
     model: Model,
-    optimizer: AdamAtan2,
+    optimizer: Adam,
     ema: Ema,
     carry: Carry,
     /// Steps that were computed.
@@ -109,7 +108,7 @@ impl Trainer {
     pub fn new(model: Model, halting_rng: ChaCha8Rng) -> Result<Self> {
         let train = &model.config().train;
         Ok(Self {
-            optimizer: AdamAtan2::new(model.parameters(), train.beta1, train.beta2, train.weight_decay),
+            optimizer: Adam::new(model.parameters(), train),
             ema: Ema::new(model.parameters(), train.ema_rate)?,
             carry: Carry::new(&model, train.batch_size)?,
             step: 0,
@@ -129,12 +128,18 @@ impl Trainer {
         let puzzle_rows = input.puzzle_rows.map(|rows| Var::from_tensor(&rows)).transpose()?;
         input.puzzle_rows = puzzle_rows.as_ref().map(|rows| rows.as_tensor().clone());
 
-        let output = self.model.forward(&input, self.carry.latents(), Gradient::LastCycle)?;
-        let graded = grade(config.loss, &output, self.carry.labels())?;
+        let output = self.model.forward(&input, self.carry.latents(), Gradient::Recorded)?;
+        let mut graded = grade(config.loss, &output, self.carry.labels())?;
+        if config.trains_continue() {
+            let next = self.model.forward(&input, &output.latents, Gradient::None)?;
+            let is_last = self.carry.steps().iter().map(|steps| steps + 1 >= config.halt_max_steps);
+            grade_continue(&mut graded, &next.q, is_last)?;
+        }
         let gradients = surrogate(&output, &graded, 1.0 / config.train.batch_size as f64)?.backward()?;
 
-        let wants_to_halt = graded.scores.iter().map(|score| score.q_halt > 0.0);
-        self.carry.advance(output.latents.clone(), wants_to_halt, Halting::of(config), &mut self.halting_rng);
+        let halting = Halting::of(config);
+        let wants_to_halt = graded.scores.iter().map(|score| halting.wants_to_halt(score.q_halt, score.q_continue));
+        self.carry.advance(output.latents.clone(), wants_to_halt, halting, &mut self.halting_rng);
         self.step += 1;
         Ok(Step { output, graded, gradients, puzzle_rows })
     }
@@ -155,12 +160,16 @@ impl Trainer {
 
     /// The learning rate of the weights in the step that was computed last.
     pub fn lr(&self) -> f64 {
-        schedule(self.model.config()).rate(self.model.config().train.lr, self.step)
+        self.rate(self.model.config().train.lr)
     }
 
     /// The learning rate of the puzzle table in the step that was computed last.
     pub fn puzzle_lr(&self) -> f64 {
-        schedule(self.model.config()).rate(self.model.config().train.puzzle_emb_lr, self.step)
+        self.rate(self.model.config().train.puzzle_emb_lr)
+    }
+
+    fn rate(&self, base: f64) -> f64 {
+        Schedule::of(&self.model.config().train).rate(base, self.step)
     }
 
     /// The model, with the weights of the moment.
@@ -173,16 +182,11 @@ impl Trainer {
         &self.carry
     }
 
-    /// A model with averaged weights, and the puzzle table of the moment.
+    /// A model with averaged weights. Its puzzle table is the one that is in training: it sees later steps, and is not copied.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn averaged_model(&self) -> Result<Model> {
         Model::new(self.model.config(), *self.model.shape(), self.ema.weights(self.model.parameters())?)
     }
-}
-
-fn schedule(config: &TrialConfig) -> Schedule {
-    let train = &config.train;
-    Schedule { warmup_steps: train.warmup_steps, total_steps: train.steps, min_ratio: train.lr_min_ratio }
 }

@@ -15,11 +15,15 @@ fn recording(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
+/// What does not multiply rounding is within its tolerances alone.
 #[test]
-fn attention() {
-    let report = replay(&recording("trm_att")).unwrap();
-    assert_within(&report);
-    assert_eq!((report.model.as_str(), report.steps), ("trm_att", 8));
+fn attention_hrm_and_transformer() {
+    for name in ["trm_att", "hrm", "transformer"] {
+        let report = replay(&recording(name)).unwrap();
+        assert_within(&report);
+        assert!(report.checks.iter().all(|check| check.rounding == 0.0), "{name}");
+        assert_eq!((report.model.as_str(), report.steps), (name, 8));
+    }
 }
 
 /// The recursion of this one multiplies rounding errors more than tenfold from step to step: in exact arithmetic its second step is

@@ -9,7 +9,7 @@ use tinysweep_proto::{
 };
 use tinysweep_worker::{
     loss::grade,
-    model::{Gradient, Latents, Model, Output},
+    model::{Gradient, Model, Output},
     random::{Stream, generator},
 };
 
@@ -47,7 +47,7 @@ fn a_fresh_model_never_wants_to_halt() {
         let mean = |value: fn(&tinysweep_worker::loss::Score) -> f64| scores.iter().map(value).sum::<f64>() / 64.0;
         assert!((mean(|score| score.q_halt_loss) - 0.006_715).abs() < 1e-6);
         assert!((2.2..2.9).contains(&mean(|score| score.lm_loss)), "logits are nearly unit normal");
-        let squares = output.latents.z_h.sqr().unwrap().mean(D::Minus1).unwrap();
+        let squares = output.latents.answer().sqr().unwrap().mean(D::Minus1).unwrap();
         assert!(largest(&(squares - 1.0).unwrap()) < 1e-3, "the last norm leaves a mean square of 1");
     }
 }
@@ -73,13 +73,11 @@ fn only_attention_without_positions_ignores_order() {
 #[test]
 fn no_gradient_goes_back_through_the_carry() {
     let model = model(Variant::Att, |config| config.h_cycles = 1);
-    let start = model.initial_latents(2).unwrap();
-    let (z_h, z_l) = (Var::from_tensor(&start.z_h).unwrap(), Var::from_tensor(&start.z_l).unwrap());
-    let carry = Latents { z_h: z_h.as_tensor().clone(), z_l: z_l.as_tensor().clone() };
+    let carry = model.initial_latents(2).unwrap().map(|state| Ok(Var::from_tensor(state)?.into_inner())).unwrap();
     let input = model.input(&tokens(2), &[0, 0]).unwrap();
-    let output = model.forward(&input, &carry, Gradient::LastCycle).unwrap();
+    let output = model.forward(&input, &carry, Gradient::Recorded).unwrap();
     let gradients = output.logits.sum_all().unwrap().backward().unwrap();
-    assert!(gradients.get(&z_h).is_none() && gradients.get(&z_l).is_none());
+    assert!(carry.named().iter().all(|(_, state)| gradients.get(state).is_none()));
     for entry in model.parameters().trained().filter(|entry| !entry.name.starts_with("q_head")) {
         assert!(largest(gradients.get(&entry.var).unwrap()) > 0.0, "{}", entry.name);
     }
@@ -95,7 +93,7 @@ fn weighted(logits: &Tensor) -> Result<Tensor> {
 fn gradients_agree_with_differences() {
     for variant in [Variant::Att, Variant::Mlp] {
         let model = model(variant, |config| (config.h_cycles, config.l_cycles) = (1, 1));
-        let loss = || weighted(&run(&model, &tokens(2), Gradient::LastCycle).logits).unwrap();
+        let loss = || weighted(&run(&model, &tokens(2), Gradient::Recorded).logits).unwrap();
         let gradients = loss().backward().unwrap();
         for entry in model.parameters().trained().filter(|entry| !entry.name.starts_with("q_head")) {
             let gradient = gradients.get(&entry.var).unwrap();
@@ -123,5 +121,5 @@ fn a_model_without_a_prefix_has_no_puzzle_table() {
     assert!(model.parameters().puzzle_table().is_none());
     let output = run(&model, &tokens(3), Gradient::None);
     assert_eq!(output.logits.dims(), [3, 10, 11]);
-    assert_eq!(output.latents.z_h.dims(), [3, 10, 32]);
+    assert_eq!(output.latents.answer().dims(), [3, 10, 32]);
 }

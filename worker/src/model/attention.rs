@@ -7,7 +7,7 @@ use super::linear::linear;
 use crate::kernels::softmax;
 
 /// Attention over all positions, with rotary positions where the configuration has them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attention {
     heads: usize,
     /// `[width, 3·heads·head_width]`: queries, keys, values, each head by head.
@@ -20,7 +20,7 @@ pub struct Attention {
 impl Attention {
     /// Takes the weights `{prefix}.self_attn.{qkv,o}_proj.weight`.
     pub fn new(config: &TrialConfig, positions: usize, prefix: &str, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
-        let head_width = config.hidden_size / config.num_heads;
+        let head_width = config.head_width();
         let rotary = match config.positions() {
             PosEncodings::Rope => Some(Rotary::new(positions, head_width, config.rope_theta)?),
             PosEncodings::None | PosEncodings::Learned => None,
@@ -51,7 +51,7 @@ impl Attention {
 }
 
 /// Rotary positions, arXiv 2104.09864, which turn features i and i + width/2 of a head together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Rotary {
     /// `[positions, head_width]`, both halves the same.
     cos: Tensor,

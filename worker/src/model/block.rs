@@ -1,22 +1,22 @@
-//! The one network: a stack of post-norm blocks.
+//! A network: a stack of post-norm blocks.
 
 use candle_core::{Result, Tensor};
 use tinysweep_proto::config::{TrialConfig, Variant};
 
-use super::{attention::Attention, swiglu::SwiGlu};
+use super::{attention::Attention, parameters::Level, swiglu::SwiGlu};
 use crate::kernels::{residual_norm, transpose};
 
-/// A stack of blocks on one set of weights.
-#[derive(Debug)]
+/// A stack of blocks on one set of weights. A clone is on the same weights.
+#[derive(Clone, Debug)]
 pub struct Network {
     blocks: Vec<Block>,
 }
 
 impl Network {
-    /// Takes its weights from `weight`, by name.
-    pub fn new(config: &TrialConfig, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
-        let block = |layer| Block::new(config, positions, &format!("L_level.layers.{layer}"), &weight);
-        Ok(Self { blocks: (0..config.layers).map(block).collect::<Result<_>>()? })
+    /// Takes the weights of `level` from `weight`, by name.
+    pub fn new(config: &TrialConfig, positions: usize, level: &Level, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
+        let block = |layer| Block::new(config, positions, &level.layer(layer), weight);
+        Ok(Self { blocks: (0..level.layers).map(block).collect::<Result<_>>()? })
     }
 
     /// `[batch, positions, width]` to the same.
@@ -26,7 +26,7 @@ impl Network {
 }
 
 /// Mixes positions, then features; each a residual with the norm after it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Block {
     mixer: Mixer,
     features: SwiGlu,
@@ -34,7 +34,7 @@ struct Block {
 }
 
 /// What mixes positions.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Mixer {
     Attention(Attention),
     /// A SwiGLU over the sequence axis.

@@ -1,7 +1,9 @@
-//! The tiny recursive model (TRM), as published: arXiv 2510.04871, and SamsungSAILMontreal/TinyRecursiveModels at e7b6871.
+//! The tiny recursive model (TRM), as published (arXiv 2510.04871, and SamsungSAILMontreal/TinyRecursiveModels at e7b6871), and what it
+//! is compared with: its ablations, HRM (arXiv 2506.21734) and the transformer baseline. All are configurations of the same parts.
 //!
-//! * One network of a few post-norm blocks updates both states: the latent z_L, n times, then the answer z_H, and all that T times.
-//! * Only the last of the T cycles carries gradient; the carry between supervision steps never does.
+//! * A network of a few post-norm blocks improves the latent z_L, n times, then the answer z_H, and all that T times. `states` has models
+//!   with one state for both and without a latent, `latents` several latents that take turns, `networks` a network for each purpose.
+//! * Only the last of the T cycles carries gradient, or only its last two calls (`gradient`); the carry between supervision steps never does.
 //! * Norms have no weights, linear maps have no bias, the output head is not tied to the embedding.
 //! * Positions are mixed by attention, or by a SwiGLU over the sequence axis.
 //! * A learned vector per puzzle is put before the tokens.
@@ -9,30 +11,26 @@
 mod attention;
 mod block;
 mod init;
+mod latents;
 mod linear;
 mod parameters;
 mod swiglu;
 
+pub use latents::Latents;
 pub use parameters::{Entry, Parameters, Role};
 
-use candle_core::{D, Device, Result, Tensor, Var};
+use std::ops::Range;
+
+use candle_core::{D, Device, Result, Tensor, Var, bail};
 use rand::Rng;
 use tinysweep_proto::{
-    config::{PosEncodings, TrialConfig},
+    config::{GradientSpan, PosEncodings, TrialConfig},
     dataset::DataShape,
 };
 
 use block::Network;
 use linear::linear;
-
-/// What one supervision step hands to the next: the answer and the latent, both `[batch, positions, width]`, without gradient.
-#[derive(Clone, Debug)]
-pub struct Latents {
-    /// The answer, y in the paper.
-    pub z_h: Tensor,
-    /// The latent, z in the paper.
-    pub z_l: Tensor,
-}
+use parameters::{Level, levels};
 
 /// What a model reads: token ids and puzzle ids.
 #[derive(Clone, Debug)]
@@ -48,7 +46,7 @@ pub struct Input {
 pub struct Output {
     /// `[batch, seq_len, vocabulary]`.
     pub logits: Tensor,
-    /// Whether to halt, and whether to go on: `[batch, 2]`. TRM trains and uses the first alone.
+    /// Whether to halt, and whether to go on: `[batch, 2]`. The second is trained with `continue_loss` alone.
     pub q: Tensor,
     /// For the next step.
     pub latents: Latents,
@@ -57,8 +55,8 @@ pub struct Output {
 /// Whether a step is one to learn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gradient {
-    /// Records what backpropagation needs in the last cycle.
-    LastCycle,
+    /// Records what backpropagation needs, as far back as the configuration has it.
+    Recorded,
     /// Records nothing.
     None,
 }
@@ -69,10 +67,28 @@ pub struct Model {
     config: TrialConfig,
     shape: DataShape,
     parameters: Parameters,
-    /// The network on tracked weights, for the cycle with gradient.
-    live: Network,
-    /// The same weights, untracked: it sees every update, since they are updated in place.
-    frozen: Network,
+    /// The networks on tracked weights, for the calls with gradient.
+    live: Networks,
+    /// The same weights, untracked: they see every update, since it is made in place.
+    frozen: Networks,
+}
+
+/// What improves the states.
+#[derive(Debug)]
+struct Networks {
+    /// Improves the latents.
+    latent: Network,
+    /// Improves the answer: the same weights, unless the configuration separates them.
+    answer: Network,
+}
+
+impl Networks {
+    fn new(config: &TrialConfig, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
+        let network = |level: &Level| Network::new(config, positions, level, &weight);
+        let (latent, answer) = levels(config);
+        let latent = network(&latent)?;
+        Ok(Self { answer: answer.map_or_else(|| Ok(latent.clone()), |answer| network(&answer))?, latent })
+    }
 }
 
 impl Model {
@@ -90,8 +106,8 @@ impl Model {
     /// When the weights are not those of `config`.
     pub fn new(config: &TrialConfig, shape: DataShape, parameters: Parameters) -> Result<Self> {
         let positions = config.prefix_len() + shape.seq_len;
-        let live = Network::new(config, positions, |name| Ok(parameters.get(name)?.as_tensor().clone()))?;
-        let frozen = Network::new(config, positions, |name| Ok(parameters.get(name)?.as_detached_tensor()))?;
+        let live = Networks::new(config, positions, |name| Ok(parameters.get(name)?.as_tensor().clone()))?;
+        let frozen = Networks::new(config, positions, |name| Ok(parameters.get(name)?.as_detached_tensor()))?;
         Ok(Self { config: config.clone(), shape, parameters, live, frozen })
     }
 
@@ -116,8 +132,8 @@ impl Model {
     /// When a tensor cannot be made.
     pub fn initial_latents(&self, batch: usize) -> Result<Latents> {
         let shape = (batch, self.config.prefix_len() + self.shape.seq_len, self.config.hidden_size);
-        let start = |name: &str| self.parameters.get(name)?.as_detached_tensor().broadcast_as(shape)?.contiguous();
-        Ok(Latents { z_h: start("H_init")?, z_l: start("L_init")? })
+        let start = |name: &str| self.parameters.get(&format!("{name}_init"))?.as_detached_tensor().broadcast_as(shape)?.contiguous();
+        Latents::from_names(&self.config, start)
     }
 
     /// What the model reads of `tokens` (`[batch, seq_len]` in row order) and of the puzzles `identifiers`, without gradient to the table.
@@ -137,31 +153,27 @@ impl Model {
     /// When a token is outside the vocabulary or shapes do not fit.
     pub fn forward(&self, input: &Input, latents: &Latents, gradient: Gradient) -> Result<Output> {
         let x = self.embed(input, gradient)?;
-        let Latents { z_h, z_l } = latents.clone();
         let still = x.detach();
-        let (mut z_h, mut z_l) = (z_h.detach(), z_l.detach());
+        let (networks, x) = if gradient == Gradient::Recorded { (&self.live, &x) } else { (&self.frozen, &still) };
+        let n = self.config.latent_calls();
+        // The first latent call of the last cycle that has a part in the gradient.
+        let tracked = if self.config.gradient == GradientSpan::LastCalls { n.saturating_sub(1) } else { 0 };
+
+        let mut states = latents.detach();
         for _ in 1..self.config.h_cycles {
-            (z_h, z_l) = self.cycle(&self.frozen, z_h, z_l, &still)?;
+            states = think(&self.frozen, states, &still, 0..n)?;
+            states = conclude(&self.frozen, states, &still)?;
         }
-        let network = if gradient == Gradient::LastCycle { &self.live } else { &self.frozen };
-        let (z_h, z_l) = self.cycle(network, z_h, z_l, &x)?;
+        states = think(&self.frozen, states, &still, 0..tracked)?;
+        states = think(networks, states, x, tracked..n)?;
+        states = conclude(networks, states, x)?;
 
         let prefix = self.config.prefix_len();
-        let answer = z_h.narrow(1, prefix, self.shape.seq_len)?;
+        let answer = states.answer().narrow(1, prefix, self.shape.seq_len)?;
         let logits = linear(&answer, &self.weight("lm_head.weight", gradient)?.t()?)?;
-        let first = z_h.narrow(1, 0, 1)?.squeeze(1)?;
+        let first = states.answer().narrow(1, 0, 1)?.squeeze(1)?;
         let q = linear(&first, &self.weight("q_head.weight", gradient)?.t()?)?.broadcast_add(&self.weight("q_head.bias", gradient)?)?;
-        Ok(Output { logits, q, latents: Latents { z_h: z_h.detach(), z_l: z_l.detach() } })
-    }
-
-    /// Improves the latent n times, then the answer once.
-    fn cycle(&self, network: &Network, z_h: Tensor, mut z_l: Tensor, x: &Tensor) -> Result<(Tensor, Tensor)> {
-        let injection = (&z_h + x)?;
-        for _ in 0..self.config.l_cycles {
-            z_l = network.forward(&(&z_l + &injection)?)?;
-        }
-        let z_h = network.forward(&(&z_h + &z_l)?)?;
-        Ok((z_h, z_l))
+        Ok(Output { logits, q, latents: states.detach() })
     }
 
     /// √D · (puzzle vector, zeros to the end of the prefix, tokens), plus learned positions where there are such.
@@ -183,6 +195,46 @@ impl Model {
 
     fn weight(&self, name: &str, gradient: Gradient) -> Result<Tensor> {
         let var = self.parameters.get(name)?;
-        Ok(if gradient == Gradient::LastCycle { var.as_tensor().clone() } else { var.as_detached_tensor() })
+        Ok(if gradient == Gradient::Recorded { var.as_tensor().clone() } else { var.as_detached_tensor() })
+    }
+}
+
+/// The latent calls `calls` of a cycle: with several latents, each improves the one whose turn it is.
+fn think(networks: &Networks, states: Latents, x: &Tensor, calls: Range<usize>) -> Result<Latents> {
+    if calls.is_empty() {
+        return Ok(states);
+    }
+    Ok(match states {
+        Latents::Pair { z_h, mut z_l } => {
+            let injection = (&z_h + x)?;
+            for call in calls {
+                let turn = call % z_l.len();
+                z_l[turn] = networks.latent.forward(&(sum(&z_l)? + &injection)?)?;
+            }
+            Latents::Pair { z_h, z_l }
+        }
+        Latents::Single { mut z } => {
+            for _ in calls {
+                z = networks.latent.forward(&(z + x)?)?;
+            }
+            Latents::Single { z }
+        }
+        Latents::Direct { z_h } => Latents::Direct { z_h },
+    })
+}
+
+/// The call that ends a cycle: it improves the answer.
+fn conclude(networks: &Networks, states: Latents, x: &Tensor) -> Result<Latents> {
+    Ok(match states {
+        Latents::Pair { z_h, z_l } => Latents::Pair { z_h: networks.answer.forward(&(z_h + sum(&z_l)?)?)?, z_l },
+        Latents::Single { z } => Latents::Single { z: networks.answer.forward(&z)? },
+        Latents::Direct { z_h } => Latents::Direct { z_h: networks.answer.forward(&(z_h + x)?)? },
+    })
+}
+
+fn sum(states: &[Tensor]) -> Result<Tensor> {
+    match states {
+        [first, rest @ ..] => rest.iter().try_fold(first.clone(), |sum, state| sum + state),
+        [] => bail!("there is no latent"),
     }
 }

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use candle_core::{DType, Device, Result, Tensor, Var, bail};
 use rand::Rng;
 use tinysweep_proto::{
-    config::{PosEncodings, TrialConfig, Variant, inner_size},
+    config::{Networks, PosEncodings, States, TrialConfig, Variant, inner_size},
     dataset::DataShape,
 };
 
-use super::init::truncated_normal;
+use super::{init::truncated_normal, latents::state_names};
 
 /// What happens to a tensor in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,12 +131,17 @@ impl Parameters {
         }
     }
 
-    /// The same tensors with values of their own.
+    /// The same tensors; the trained ones have values of their own. The rest stays shared: a puzzle table may have a thousand times the
+    /// numbers of all weights together, and a change of it is seen by both.
     ///
     /// # Errors
     /// When one cannot be copied.
-    pub fn deep_copy(&self) -> Result<Self> {
-        let copy = |entry: &Entry| Ok(Entry { var: Var::from_tensor(&entry.var.as_detached_tensor().copy()?)?, ..entry.clone() });
+    pub fn with_own_weights(&self) -> Result<Self> {
+        let copy = |entry: &Entry| match entry.role {
+            // A tensor that is no variable is copied when it is made one.
+            Role::Trained => Ok(Entry { var: Var::from_tensor(&entry.var.as_detached_tensor())?, ..entry.clone() }),
+            Role::Fixed | Role::PuzzleTable => Ok(entry.clone()),
+        };
         Ok(Self { entries: self.entries.iter().map(copy).collect::<Result<_>>()? })
     }
 }
@@ -160,11 +165,9 @@ fn layout(config: &TrialConfig, shape: &DataShape) -> Vec<Slot> {
     let positions = config.prefix_len() + shape.seq_len;
     let embedding_std = 1.0 / (width as f64).sqrt();
     let slot = |name: &str, shape: &[usize], role, start| Slot { name: name.to_owned(), shape: shape.to_vec(), role, start };
-    let mut slots = vec![
-        slot("H_init", &[width], Role::Fixed, Start::Normal(1.0)),
-        slot("L_init", &[width], Role::Fixed, Start::Normal(1.0)),
-        slot("embed_tokens.embedding_weight", &[shape.vocab_size, width], Role::Trained, Start::Normal(embedding_std)),
-    ];
+    let start = |state: String| slot(&format!("{state}_init"), &[width], Role::Fixed, Start::Normal(1.0));
+    let mut slots: Vec<_> = state_names(config).into_iter().map(start).collect();
+    slots.push(slot("embed_tokens.embedding_weight", &[shape.vocab_size, width], Role::Trained, Start::Normal(embedding_std)));
     if config.positions() == PosEncodings::Learned {
         slots.push(slot("embed_pos.embedding_weight", &[positions, width], Role::Trained, Start::Normal(embedding_std)));
     }
@@ -175,18 +178,49 @@ fn layout(config: &TrialConfig, shape: &DataShape) -> Vec<Slot> {
     slots.push(linear("lm_head", shape.vocab_size, width));
     slots.push(slot("q_head.weight", &[2, width], Role::Trained, Start::Constant(0.0)));
     slots.push(slot("q_head.bias", &[2], Role::Trained, Start::Constant(Q_BIAS)));
-    for layer in 0..config.layers {
-        let prefix = format!("L_level.layers.{layer}");
-        match config.variant {
-            Variant::Mlp => slots.extend(swiglu(&format!("{prefix}.mlp_t"), config, positions)),
-            Variant::Att => {
-                let attention = width / config.num_heads * config.num_heads;
-                slots.push(linear(&format!("{prefix}.self_attn.qkv_proj"), 3 * attention, width));
-                slots.push(linear(&format!("{prefix}.self_attn.o_proj"), width, attention));
-            }
-        }
-        slots.extend(swiglu(&format!("{prefix}.mlp"), config, width));
+    let (latent, answer) = levels(config);
+    for level in std::iter::once(latent).chain(answer) {
+        slots.extend((0..level.layers).flat_map(|layer| block(&level.layer(layer), config, positions)));
     }
+    slots
+}
+
+/// The weights of one network.
+pub struct Level {
+    /// What their names start with.
+    name: &'static str,
+    /// Blocks.
+    pub layers: usize,
+}
+
+impl Level {
+    /// What the names of one block's weights start with.
+    pub fn layer(&self, layer: usize) -> String {
+        format!("{}.layers.{layer}", self.name)
+    }
+}
+
+/// The network for the latent, and the answer's own where it has one. What has no latent is the answer's, in the reference's names.
+pub fn levels(config: &TrialConfig) -> (Level, Option<Level>) {
+    let level = |name, layers| Level { name, layers };
+    match (config.states, config.networks) {
+        (States::Direct, _) => (level("H_level", config.layers), None),
+        (_, Networks::Shared) => (level("L_level", config.layers), None),
+        (_, Networks::Separate) => (level("L_level", config.layers), Some(level("H_level", config.answer_layers()))),
+    }
+}
+
+fn block(prefix: &str, config: &TrialConfig, positions: usize) -> Vec<Slot> {
+    let width = config.hidden_size;
+    let mut slots = match config.variant {
+        Variant::Mlp => swiglu(&format!("{prefix}.mlp_t"), config, positions).into(),
+        Variant::Att => {
+            let attention = config.num_heads * config.head_width();
+            let qkv = linear(&format!("{prefix}.self_attn.qkv_proj"), 3 * attention, width);
+            vec![qkv, linear(&format!("{prefix}.self_attn.o_proj"), width, attention)]
+        }
+    };
+    slots.extend(swiglu(&format!("{prefix}.mlp"), config, width));
     slots
 }
 

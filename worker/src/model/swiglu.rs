@@ -6,7 +6,7 @@ use super::linear::linear;
 use crate::kernels::gate;
 
 /// `down(silu(gate(x)) · up(x))`, arXiv 2002.05202.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SwiGlu {
     /// `[outer, 2·inner]`: the gate's columns, then up's.
     gate_up: Tensor,

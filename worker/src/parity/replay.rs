@@ -2,12 +2,14 @@
 
 use std::{collections::HashMap, path::Path};
 
-use candle_core::Tensor;
+use candle_core::{Tensor, bail};
 use rand::RngExt;
 
 use super::{
-    Check, Measure, ParityReport,
-    recording::{Logged, ParityError, Recording},
+    Measure, ParityReport,
+    observation::Observation,
+    recording::{ParityError, Recording},
+    trace::Logged,
 };
 use crate::{
     carry::{Carry, Row},
@@ -29,12 +31,8 @@ const WEIGHT: f64 = 1e-4;
 /// Bound of learning rates, relative: both sides compute them in f64.
 const LEARNING_RATE: f64 = 1e-12;
 
-/// How many rounding twins are run, and how much of their largest distance the replay may use.
-///
-/// The twins' weights differ from the recorded ones by less than the last bit, once, while the reference and this implementation
-/// round differently in every operation: hence the margin.
+/// How many rounding twins are run.
 const TWINS: u64 = 8;
-const ROUNDING_MARGIN: f64 = 4.0;
 
 /// Replays the recording in `folder`: training step by step, then evaluation from a fresh carry.
 ///
@@ -45,24 +43,23 @@ const ROUNDING_MARGIN: f64 = 4.0;
 /// # Errors
 /// When the recording cannot be read or is of something that cannot be replayed. A replay that strays is no error: see [`Check::is_ok`].
 pub fn replay(folder: &Path) -> Result<ParityReport, ParityError> {
-    let observed = observe(folder, None)?;
+    let recording = Recording::open(folder)?;
+    let observed = observe(&recording, None)?;
     let mut checks: Vec<_> = observed.iter().map(Observation::check).collect();
     if observed.iter().zip(&checks).any(|(observation, check)| observation.accumulates && !check.is_ok()) {
         for twin in 0..TWINS {
-            for ((check, ours), twins) in checks.iter_mut().zip(&observed).zip(observe(folder, Some(twin))?) {
+            for ((check, ours), twins) in checks.iter_mut().zip(&observed).zip(observe(&recording, Some(twin))?) {
                 check.rounding = check.rounding.max(ours.rounding(&twins));
             }
         }
     }
-    let trace = Recording::open(folder)?.trace;
-    let mut report = ParityReport { model: trace.model, steps: trace.trace.len(), checks: Vec::new() };
+    let mut report = ParityReport { model: recording.trace.model, steps: recording.trace.trace.len(), checks: Vec::new() };
     checks.into_iter().for_each(|check| report.add(check));
     Ok(report)
 }
 
 /// Runs the recording once, with its own weights or with those of a rounding twin, and notes every value that it has.
-fn observe(folder: &Path, twin: Option<u64>) -> Result<Vec<Observation>, ParityError> {
-    let recording = Recording::open(folder)?;
+fn observe(recording: &Recording, twin: Option<u64>) -> Result<Vec<Observation>, ParityError> {
     let parameters = Parameters::from_tensors(&recording.config, &recording.shape, recording.tensors("init.safetensors")?)?;
     if let Some(twin) = twin {
         change_last_bits(&parameters, twin)?;
@@ -105,38 +102,8 @@ fn change_last_bits(parameters: &Parameters, twin: u64) -> Result<(), ParityErro
     Ok(())
 }
 
-/// A value of the replay beside the recorded one.
-struct Observation {
-    quantity: String,
-    place: String,
-    measure: Measure,
-    ours: Vec<f64>,
-    theirs: Vec<f64>,
-    tolerance: f64,
-    /// Whether the value has come through more than one step, so that rounding has grown in it.
-    accumulates: bool,
-}
-
-impl Observation {
-    fn check(&self) -> Check {
-        let error = error(self.measure, &self.ours, &self.theirs);
-        let (quantity, place) = (self.quantity.clone(), self.place.clone());
-        Check { quantity, place, measure: self.measure, error, tolerance: self.tolerance, rounding: 0.0 }
-    }
-
-    /// How far rounding alone may carry this value, judging by a twin; not at all where nothing has accumulated.
-    fn rounding(&self, twin: &Self) -> f64 {
-        if !self.accumulates {
-            return 0.0;
-        }
-        let scale = if self.measure == Measure::Relative { largest(&self.theirs) } else { 0.0 };
-        let distance = error(Measure::Absolute, &twin.ours, &self.ours);
-        ROUNDING_MARGIN * if scale > 0.0 { distance / scale } else { distance }
-    }
-}
-
-struct Replay {
-    recording: Recording,
+struct Replay<'a> {
+    recording: &'a Recording,
     trainer: Trainer,
     /// The rounding twin that this is, if it is one.
     twin: Option<u64>,
@@ -152,7 +119,7 @@ fn forward_bound(step: usize) -> f64 {
     if step == 1 { FIRST_STEP } else { LATER_STEPS }
 }
 
-impl Replay {
+impl Replay<'_> {
     fn parameter_count(&mut self) {
         let ours = self.trainer.model().parameters().trained_count();
         self.number("trainable parameters", "", Measure::Absolute, ours as f64, self.recording.trace.trainable_parameters as f64, 0.0);
@@ -177,12 +144,15 @@ impl Replay {
     /// One step from the latents that were recorded after the step before, which leaves out what rounding has grown to since: a deep
     /// recursion multiplies it from step to step, in the recording as well as here.
     fn restart_from_recorded_carry(&mut self, step: usize, batch: &[Row]) -> Result<(), ParityError> {
-        let before = |name: &str| self.recorded.get(&format!("{name}.{}", step - 1)).cloned();
-        let (Some(z_h), Some(z_l)) = (before("z_H"), before("z_L")) else { return Ok(()) };
+        let before = |name: &str| match self.recorded.get(&format!("z_{name}.{}", step - 1)) {
+            Some(state) => Ok(state.clone()),
+            None => bail!("z_{name} was not recorded"),
+        };
+        let Ok(latents) = Latents::from_names(&self.recording.config, before) else { return Ok(()) };
         if !self.recorded.contains_key(&format!("logits.{step}")) {
             return Ok(());
         }
-        let mut carry = self.trainer.carry().clone().with_latents(Latents { z_h, z_l });
+        let mut carry = self.trainer.carry().clone().with_latents(latents);
         carry.refill(|slot| batch[slot].clone())?;
         let model = self.trainer.model();
         let input = model.input(carry.tokens(), carry.identifiers())?;
@@ -222,7 +192,8 @@ impl Replay {
             // A sum of f32 shares in the recording, and of f64 ones here.
             ("accuracy", ended.token_accuracy, row.accuracy),
         ];
-        for (name, ours, theirs) in losses {
+        let continued = row.q_continue_loss.map(|theirs| ("q_continue_loss", sum(|score| score.q_continue_loss), theirs));
+        for (name, ours, theirs) in losses.into_iter().chain(continued) {
             self.number(&format!("{prefix}{name}"), place, Measure::Relative, ours, theirs, bound);
         }
         let counts = [
@@ -238,13 +209,12 @@ impl Replay {
 
     /// What the model gave in `step`, where it was recorded. `when` goes into the names.
     fn forward_values(&mut self, step: usize, when: &str, output: &Output) -> Result<(), ParityError> {
-        let values = [
-            ("logits", output.logits.clone()),
-            ("q_halt_logits", output.q.narrow(1, 0, 1)?.squeeze(1)?),
-            ("q_continue_logits", output.q.narrow(1, 1, 1)?.squeeze(1)?),
-            ("z_H", output.latents.z_h.clone()),
-            ("z_L", output.latents.z_l.clone()),
+        let mut values = vec![
+            ("logits".to_owned(), output.logits.clone()),
+            ("q_halt_logits".to_owned(), output.q.narrow(1, 0, 1)?.squeeze(1)?),
+            ("q_continue_logits".to_owned(), output.q.narrow(1, 1, 1)?.squeeze(1)?),
         ];
+        values.extend(output.latents.named().into_iter().map(|(name, state)| (format!("z_{name}"), state.clone())));
         for (name, ours) in values {
             if let Some(theirs) = self.recorded.get(&format!("{name}.{step}")).cloned() {
                 self.tensor(&format!("{when}: {name}"), "", Measure::Relative, &ours, &theirs, forward_bound(step))?;
@@ -359,24 +329,6 @@ impl Replay {
     }
 }
 
-/// The error of our values against theirs; not a number where a value is none.
-fn error(measure: Measure, ours: &[f64], theirs: &[f64]) -> f64 {
-    let mut difference = 0.0;
-    for off in ours.iter().zip(theirs).map(|(ours, theirs)| (ours - theirs).abs()) {
-        if off.is_nan() {
-            return off;
-        }
-        difference = f64::max(difference, off);
-    }
-    let magnitude = largest(theirs);
-    // Against a recording of nothing but zeros the difference stands for itself.
-    if measure == Measure::Relative && magnitude > 0.0 { difference / magnitude } else { difference }
-}
-
-fn largest(values: &[f64]) -> f64 {
-    values.iter().fold(0.0, |largest, value| f64::max(largest, value.abs()))
-}
-
 fn differences<T: PartialEq>(ours: &[T], theirs: &[T]) -> usize {
     ours.len().abs_diff(theirs.len()) + ours.iter().zip(theirs).filter(|(ours, theirs)| ours != theirs).count()
 }
@@ -388,19 +340,4 @@ fn all_ended(scores: &[Score], steps: usize) -> Ended {
         sums.add(&Ended::one(score, steps));
     }
     sums
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_by_measure() {
-        let (ours, theirs) = ([1.0, 4.0], [1.5, 5.0]);
-        assert_eq!(error(Measure::Absolute, &ours, &theirs), 1.0);
-        assert_eq!(error(Measure::Relative, &ours, &theirs), 0.2);
-        assert_eq!(error(Measure::Relative, &[0.25], &[0.0]), 0.25);
-        assert!(error(Measure::Absolute, &[f64::NAN, 1.0], &[0.0, 0.0]).is_nan());
-        assert_eq!(differences(&[1, 2], &[1, 3, 4]), 2);
-    }
 }
