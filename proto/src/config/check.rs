@@ -85,7 +85,7 @@ fn check_structure(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
             "hidden_size",
             format!("is {width}, which num_heads {heads} does not divide; {near} would do, or a head_width of {}", width / heads),
         );
-    } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && config.head_width() % 2 != 0 {
+    } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && !config.head_width().is_multiple_of(2) {
         let path = if config.head_width.is_some() { "head_width" } else { "num_heads" };
         refuse(path, format!("gives heads {} wide; rotary positions need an even width", config.head_width()));
     }

@@ -4,16 +4,19 @@
 //! * [`TrialConfig`] is the configuration; its defaults are the published run of TRM-MLP on Sudoku-Extreme.
 //! * [`names`] maps what a user may write (`lr`, `recursion_depth`, `train.lr`) to the one path of a field.
 //! * [`check`] says what is out of range, by path.
+//! * [`preset`] names the published models and the baselines.
 //! * [`size`] counts parameters and operations.
 
 mod check;
 mod choices;
 mod names;
+mod presets;
 mod size;
 
 pub use check::{ConfigError, check};
 pub use choices::{Augment, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, PosEncodings, States, Variant};
 pub use names::{HYPER_PARAMETERS, HyperParameter, UnknownName, assign, canonical_path, nearest, parse};
+pub use presets::{PRESETS, Preset, UnknownPreset, preset};
 pub use size::{Size, inner_size, size};
 
 use serde::{Deserialize, Serialize};

@@ -94,6 +94,7 @@ fn narrow(count: u128) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{States, preset};
 
     fn shape(seq_len: usize, vocab_size: usize) -> DataShape {
         DataShape { seq_len, vocab_size, puzzle_identifiers: 1 }
@@ -111,12 +112,121 @@ mod tests {
         }
     }
 
+    const SUDOKU: DataShape = DataShape { seq_len: 81, vocab_size: 11, puzzle_identifiers: 1 };
+    const MAZE: DataShape = DataShape { seq_len: 900, vocab_size: 6, puzzle_identifiers: 1 };
+
+    fn mlp() -> TrialConfig {
+        TrialConfig::default()
+    }
+
+    fn att() -> TrialConfig {
+        TrialConfig { variant: Variant::Att, ..mlp() }
+    }
+
+    /// That `value` is `published` to the figures that are given: half a unit of the last one.
+    fn assert_published(value: f64, published: f64, unit: f64) {
+        assert!((value - published).abs() <= 0.5 * unit, "{value}, not {published}");
+    }
+
+    #[test]
+    fn baselines_have_the_parameters_that_the_reference_counts() {
+        let parameters = |name, shape| size(&preset(name).unwrap().config(), shape).parameters;
+        assert_eq!(parameters("hrm-27m", &SUDOKU), 27_275_266);
+        assert_eq!(parameters("hrm-27m", &MAZE), 27_270_146);
+        // 8 layers of 4·512·504 + 3·512·1536, and heads of 2·11·512 + 2·512 + 2.
+        assert_eq!(parameters("transformer-27m", &SUDOKU), 27_144_194);
+        assert_eq!(parameters("transformer-27m-1", &SUDOKU), 27_144_194);
+    }
+
+    #[test]
+    fn trunks_by_width() {
+        let trunk = |config: &TrialConfig| {
+            let heads = 2 * 11 * config.hidden_size + 2 * config.hidden_size + 2;
+            (size(config, &SUDOKU).parameters - heads as u64) as f64 / 1e6
+        };
+        for (width, millions) in [(128, 0.524), (192, 0.885), (256, 1.704), (384, 3.539), (512, 6.816), (768, 14.156), (1024, 25.690)] {
+            assert_published(trunk(&TrialConfig { hidden_size: width, num_heads: width / 64, ..att() }), millions, 1e-3);
+        }
+        for (width, millions) in [(128, 0.691), (256, 1.478), (384, 2.657), (512, 5.017), (768, 9.735), (1024, 17.599)] {
+            assert_published(trunk(&TrialConfig { hidden_size: width, ..mlp() }), millions, 1e-3);
+        }
+    }
+
+    #[test]
+    fn separating_the_networks_doubles_the_blocks_and_not_the_operations() {
+        let separate = TrialConfig { networks: Networks::Separate, ..mlp() };
+        let (one, two) = (size(&mlp(), &SUDOKU), size(&separate, &SUDOKU));
+        assert_eq!(two.parameters - one.parameters, 5_016_576);
+        assert_eq!((two.train_flops_per_step, two.inference_flops), (one.train_flops_per_step, one.inference_flops));
+        let deeper = size(&TrialConfig { h_layers: Some(3), ..separate }, &SUDOKU);
+        assert_eq!(deeper.parameters - two.parameters, 5_016_576 / 2);
+        assert_eq!(deeper.effective_depth, 3 * (6 * 2 + 3));
+    }
+
     #[test]
     fn published_operation_counts() {
-        let mlp = size(&TrialConfig::default(), &shape(81, 11));
-        let att = size(&TrialConfig { variant: Variant::Att, ..TrialConfig::default() }, &shape(81, 11));
-        assert_eq!((mlp.train_flops_per_step as f64 / 1e11).round() / 10.0, 32.8);
-        assert_eq!((att.train_flops_per_step as f64 / 1e11).round() / 10.0, 36.6);
-        assert_eq!(mlp.effective_depth, 42);
+        let per_layer = |config: &TrialConfig, shape| Block::of(config, shape).operations as f64 / 1e9;
+        assert_published(per_layer(&mlp(), &SUDOKU), 0.610, 1e-3);
+        assert_published(per_layer(&att(), &SUDOKU), 0.680, 1e-3);
+        assert_published(per_layer(&att(), &MAZE), 7.96, 1e-2);
+
+        let step = |config: &TrialConfig, shape: &DataShape| size(config, shape).train_flops_per_step as f64;
+        let four = TrialConfig { l_cycles: 4, ..att() };
+        for (config, shape, tera, unit) in [
+            (mlp(), SUDOKU, 32.8, 0.1),
+            (att(), SUDOKU, 36.6, 0.1),
+            (four.clone(), MAZE, 306.0, 1.0),
+            (att(), MAZE, 428.0, 1.0),
+            (TrialConfig { hidden_size: 128, ..mlp() }, SUDOKU, 4.1, 0.1),
+            (TrialConfig { hidden_size: 256, ..mlp() }, SUDOKU, 10.3, 0.1),
+            (TrialConfig { hidden_size: 384, ..mlp() }, SUDOKU, 18.5, 0.1),
+        ] {
+            assert_published(step(&config, &shape) / 1e12, tera, unit);
+        }
+        assert_published(step(&mlp(), &SUDOKU) * 65_104.0 / 1e18, 2.1, 0.1);
+        assert_published(step(&four, &MAZE) * 65_104.0 / 1e19, 2.0, 0.1);
+        assert_published(step(&four, &MAZE) * 518_226.0 / 1e20, 1.6, 0.1);
+        assert_published(size(&mlp(), &SUDOKU).inference_flops as f64 * 422_786.0 / 1e17, 1.7, 0.1);
+        assert_eq!(size(&mlp(), &SUDOKU).effective_depth, 42);
+    }
+
+    #[test]
+    fn the_cost_of_depth() {
+        let cost = |cycles, calls| {
+            let config = TrialConfig { h_cycles: cycles, l_cycles: calls, ..mlp() };
+            size(&config, &SUDOKU).train_flops_per_step as f64 / size(&mlp(), &SUDOKU).train_flops_per_step as f64
+        };
+        for (cycles, calls, relative) in
+            [(1, 2, 0.26), (2, 2, 0.34), (2, 4, 0.57), (3, 3, 0.57), (3, 6, 1.0), (4, 8, 1.54), (6, 6, 1.6), (3, 12, 1.86)]
+        {
+            assert_published(cost(cycles, calls), relative, 0.01);
+        }
+    }
+
+    /// In units of one block on one example: forward, twice what carries gradient, and the further pass of the continue loss.
+    #[test]
+    fn operations_of_every_variant_by_hand() {
+        let blocks = |config: &TrialConfig| {
+            let size = size(config, &SUDOKU);
+            let block = Block::of(config, &SUDOKU).operations as u64;
+            (size.train_flops_per_step / block / config.train.batch_size as u64, size.inference_flops / block)
+        };
+        assert_eq!(blocks(&mlp()), (42 + 2 * 14, 42 * 16));
+        assert_eq!(blocks(&TrialConfig { states: States::Single, ..mlp() }), (42 + 2 * 14, 42 * 16));
+        assert_eq!(blocks(&TrialConfig { latents: 6, ..mlp() }), (42 + 2 * 14, 42 * 16));
+        assert_eq!(blocks(&TrialConfig { gradient: GradientSpan::LastCalls, ..mlp() }), (42 + 2 * 4, 42 * 16));
+        assert_eq!(blocks(&TrialConfig { continue_loss: true, ..mlp() }), (2 * 42 + 2 * 14, 42 * 16));
+        assert_eq!(blocks(&TrialConfig { continue_loss: true, halt_max_steps: 1, ..mlp() }), (42 + 2 * 14, 42));
+        assert_eq!(blocks(&preset("hrm-27m").unwrap().config()), (2 * 24 + 2 * 8, 24 * 16));
+        assert_eq!(blocks(&preset("transformer-27m").unwrap().config()), (8 + 2 * 8, 8 * 16));
+        assert_eq!(blocks(&preset("transformer-27m-1").unwrap().config()), (8 + 2 * 8, 8));
+    }
+
+    #[test]
+    fn the_largest_sizes_do_not_overflow() {
+        let huge = 1 << 20;
+        let mut config = TrialConfig { hidden_size: huge, layers: 1000, h_cycles: 1000, l_cycles: 1000, ..mlp() };
+        config.train.batch_size = huge;
+        assert_eq!(size(&config, &MAZE).train_flops_per_step, u64::MAX);
     }
 }
