@@ -4,12 +4,12 @@
 
 use candle_core::{D, Result, Tensor, Var};
 use tinysweep_proto::{
-    config::{PosEncodings, TrialConfig, Variant},
+    config::{GradientSpan, Networks, PosEncodings, States, TrialConfig, Variant},
     dataset::DataShape,
 };
 use tinysweep_worker::{
     loss::grade,
-    model::{Gradient, Model, Output},
+    model::{Gradient, Latents, Model, Output},
     random::{Stream, generator},
 };
 
@@ -89,30 +89,138 @@ fn weighted(logits: &Tensor) -> Result<Tensor> {
     (logits * Tensor::from_vec(weights, logits.shape(), logits.device())?)?.sum_all()
 }
 
+/// Checks the gradient by every weight of `model` against differences, along the gradient, where a difference stands out most.
+fn assert_gradients_agree(model: &Model, what: &str) {
+    let loss = || weighted(&run(model, &tokens(2), Gradient::Recorded).logits).unwrap();
+    let gradients = loss().backward().unwrap();
+    for entry in model.parameters().trained().filter(|entry| !entry.name.starts_with("q_head")) {
+        let gradient = gradients.get(&entry.var).unwrap();
+        let norm = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+        let step = 2e-3 / f64::from(norm);
+        let start = entry.var.copy().unwrap();
+        let at = |step: f64| {
+            entry.var.set(&(&start + (gradient * step).unwrap()).unwrap()).unwrap();
+            f64::from(weighted(&run(model, &tokens(2), Gradient::None).logits).unwrap().to_scalar::<f32>().unwrap())
+        };
+        let slope = (at(step) - at(-step)) / (2.0 * step);
+        at(0.0);
+        let wanted = f64::from(norm * norm);
+        assert!((slope / wanted - 1.0).abs() < 0.03, "{what}: {}: {slope} for {wanted}", entry.name);
+    }
+}
+
+/// Every combination of states, networks and mixer, in one cycle, through all of which the gradient goes.
 #[test]
 fn gradients_agree_with_differences() {
     for variant in [Variant::Att, Variant::Mlp] {
-        let model = model(variant, |config| (config.h_cycles, config.l_cycles) = (1, 1));
-        let loss = || weighted(&run(&model, &tokens(2), Gradient::Recorded).logits).unwrap();
-        let gradients = loss().backward().unwrap();
-        for entry in model.parameters().trained().filter(|entry| !entry.name.starts_with("q_head")) {
-            let gradient = gradients.get(&entry.var).unwrap();
-            // Along its own gradient, where a difference stands out most.
-            let norm = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
-            let step = 2e-2 / f64::from(norm) / 10.0;
-            let start = entry.var.copy().unwrap();
-            let at = |step: f64| {
-                entry.var.set(&(&start + (gradient * step).unwrap()).unwrap()).unwrap();
-                f64::from(
-                    run(&model, &tokens(2), Gradient::None).logits.flatten_all().and_then(|l| weighted(&l)?.to_scalar::<f32>()).unwrap(),
-                )
-            };
-            let slope = (at(step) - at(-step)) / (2.0 * step);
-            at(0.0);
-            let wanted = f64::from(norm * norm);
-            assert!((slope / wanted - 1.0).abs() < 0.03, "{}: {slope} for {wanted}", entry.name);
+        for (states, networks, latents, calls) in [
+            (States::Pair, Networks::Shared, 1, 1),
+            (States::Pair, Networks::Separate, 1, 2),
+            (States::Pair, Networks::Shared, 3, 2),
+            (States::Pair, Networks::Separate, 2, 2),
+            (States::Single, Networks::Shared, 1, 1),
+            (States::Single, Networks::Separate, 1, 2),
+            (States::Direct, Networks::Shared, 1, 6),
+        ] {
+            let model = model(variant, |config| {
+                (config.states, config.networks, config.latents) = (states, networks, latents);
+                (config.h_cycles, config.l_cycles) = (1, calls);
+            });
+            assert_gradients_agree(&model, &format!("{variant:?} {states:?} {networks:?} {latents} latents"));
         }
     }
+    // With one latent call a cycle is its last calls.
+    for networks in [Networks::Shared, Networks::Separate] {
+        let model = model(Variant::Att, |config| {
+            (config.networks, config.gradient) = (networks, GradientSpan::LastCalls);
+            (config.h_cycles, config.l_cycles) = (1, 1);
+        });
+        assert_gradients_agree(&model, "last calls");
+    }
+}
+
+/// The logits, and the gradient by the first weight of the network that improves the latent.
+fn logits_and_gradient(model: &Model, start: &Latents) -> (Vec<f32>, Vec<f32>) {
+    let output = model.forward(&model.input(&tokens(2), &[0, 0]).unwrap(), start, Gradient::Recorded).unwrap();
+    let gradients = weighted(&output.logits).unwrap().backward().unwrap();
+    let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let weight = model.parameters().trained().find(|entry| entry.name.contains("L_level")).unwrap();
+    (values(&output.logits), values(gradients.get(&weight.var).unwrap()))
+}
+
+/// What the cycles before the last hand on is a constant to the gradient, so the last one alone, started from there, has the same.
+#[test]
+fn more_cycles_change_forward_values_alone() {
+    for states in [States::Pair, States::Single] {
+        let deep = |cycles| model(Variant::Att, |config| (config.states, config.h_cycles) = (states, cycles));
+        let (one, three) = (deep(1), deep(3));
+        let mut start = one.initial_latents(2).unwrap();
+        assert_ne!(logits_and_gradient(&one, &start).0, logits_and_gradient(&three, &start).0);
+        let deep = logits_and_gradient(&three, &start);
+        for _ in 0..2 {
+            start = one.forward(&one.input(&tokens(2), &[0, 0]).unwrap(), &start, Gradient::None).unwrap().latents;
+        }
+        assert_eq!(logits_and_gradient(&one, &start), deep, "{states:?}");
+    }
+}
+
+#[test]
+fn the_last_calls_give_the_same_answer_and_another_gradient() {
+    let with = |gradient| model(Variant::Att, |config| (config.gradient, config.l_cycles) = (gradient, 3));
+    let (whole, last) = (with(GradientSpan::LastCycle), with(GradientSpan::LastCalls));
+    let start = whole.initial_latents(2).unwrap();
+    let ((whole_logits, whole_gradient), (last_logits, last_gradient)) =
+        (logits_and_gradient(&whole, &start), logits_and_gradient(&last, &start));
+    assert_eq!(whole_logits, last_logits);
+    assert_ne!(whole_gradient, last_gradient);
+}
+
+/// The recursion that the reference calls hier6 is, with one latent, TRM's.
+#[test]
+fn latents_take_turns() {
+    let model = model(Variant::Att, |config| (config.latents, config.h_cycles, config.l_cycles) = (3, 1, 2));
+    let start = model.initial_latents(2).unwrap();
+    let output = run(&model, &tokens(2), Gradient::None);
+    let moved: Vec<bool> = start
+        .named()
+        .iter()
+        .zip(output.latents.named())
+        .map(|((name, before), (_, after))| {
+            assert!(model.parameters().get(&format!("{name}_init")).is_ok());
+            largest(&(*before - after).unwrap()) > 0.0
+        })
+        .collect();
+    assert_eq!(moved, [true, true, true, false], "the answer, and the two latents whose turn came");
+}
+
+/// Initial losses by vocabulary, as of unit normal logits.
+#[test]
+fn fresh_losses_follow_from_the_vocabulary() {
+    for (vocab_size, wanted) in [(11, 2.57), (12, 2.66), (6, 1.95)] {
+        let config = TrialConfig { hidden_size: 64, h_cycles: 1, l_cycles: 1, ..TrialConfig::default() };
+        let shape = DataShape { vocab_size, ..SHAPE };
+        let mut losses = Vec::new();
+        for seed in 0..6 {
+            let model = Model::init(&config, shape, &mut generator(seed, Stream::Weights)).unwrap();
+            let tokens: Vec<u32> = tokens(32).iter().map(|token| (token + seed as u32) % vocab_size as u32).collect();
+            let labels: Vec<_> = tokens.iter().map(|&token| Some((token + 1) % vocab_size as u32)).collect();
+            let scores = grade(config.loss, &run(&model, &tokens, Gradient::None), &labels).unwrap().scores;
+            losses.extend(scores.iter().map(|score| score.lm_loss));
+        }
+        let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+        assert!((mean - wanted).abs() < 0.2, "{vocab_size}: {mean}, not {wanted}");
+    }
+}
+
+#[test]
+fn an_average_shares_the_puzzle_table() {
+    let parameters = model(Variant::Mlp, |_| {}).parameters().clone();
+    let copy = parameters.with_own_weights().unwrap();
+    let raise = |var: &Var| var.set(&(var.as_detached_tensor() + 1.0).unwrap()).unwrap();
+    raise(parameters.puzzle_table().unwrap());
+    raise(parameters.get("lm_head.weight").unwrap());
+    let differs = |name: &str| largest(&(parameters.get(name).unwrap().as_tensor() - copy.get(name).unwrap().as_tensor()).unwrap()) > 0.0;
+    assert!(!differs("puzzle_emb.weights") && differs("lm_head.weight"));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use tinysweep_proto::config::{Augment, EvaluationConfig, TrainConfig, TrialConfig, Variant};
+use tinysweep_proto::config::{
+    Augment, EvaluationConfig, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, States, TrainConfig, TrialConfig, Variant,
+};
 use tinysweep_proto::dataset::Task;
 use tinysweep_worker::{
     data::Examples,
@@ -75,6 +77,40 @@ fn both_variants_learn_four_puzzles_by_heart() {
         assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.1, "{losses:?}");
         assert_eq!(outcome.exact_accuracy_by_step.len(), 3);
         assert_eq!(outcome.steps, 250);
+    }
+}
+
+/// What makes another variant of a configuration.
+type Change = fn(&mut TrialConfig);
+
+#[test]
+fn every_variant_learns_four_puzzles_by_heart() {
+    let changes: [(&str, Change); 5] = [
+        ("one state, AdamW, clipped", |config| {
+            config.states = States::Single;
+            (config.train.optimizer, config.train.grad_clip, config.train.schedule) = (Optimizer::AdamW, 1.0, LrSchedule::Linear);
+        }),
+        ("three latents, no early halt", |config| {
+            (config.latents, config.l_cycles, config.halt_rule) = (3, 3, HaltRule::Never);
+        }),
+        ("two networks, softmax", |config| {
+            (config.networks, config.h_layers, config.loss) = (Networks::Separate, Some(2), Loss::Softmax);
+        }),
+        ("HRM", |config| {
+            (config.networks, config.gradient) = (Networks::Separate, GradientSpan::LastCalls);
+            (config.continue_loss, config.halt_rule) = (true, HaltRule::OverContinue);
+        }),
+        ("the transformer", |config| {
+            (config.variant, config.layers, config.head_width) = (Variant::Att, 2, Some(12));
+            (config.states, config.h_cycles, config.l_cycles) = (States::Direct, 1, TrialConfig::default().l_cycles);
+        }),
+    ];
+    for (name, change) in changes {
+        let mut config = config(Variant::Mlp);
+        config.train.steps = 250;
+        change(&mut config);
+        let (outcome, _) = run(&config, 1);
+        assert_eq!(outcome.metrics["test/exact_accuracy"], 1.0, "{name}: {:?}", outcome.metrics);
     }
 }
 

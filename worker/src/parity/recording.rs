@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -86,6 +87,19 @@ impl Recording {
         let bytes = std::fs::read(&path).map_err(|source| ParityError::Read { path: path.clone(), source })?;
         candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
             .map_err(|error| ParityError::Malformed { path, message: error.to_string() })
+    }
+
+    /// The moving average of the weights at the end; nothing where none was kept, and so none recorded.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn averages(&self) -> Result<HashMap<String, Tensor>, ParityError> {
+        match self.tensors("final_ema.safetensors") {
+            Err(ParityError::Read { source, .. }) if self.config.train.ema_rate == 0.0 && source.kind() == ErrorKind::NotFound => {
+                Ok(HashMap::new())
+            }
+            read => read,
+        }
     }
 
     /// The batch that was offered in each training step, row by row.

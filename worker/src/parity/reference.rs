@@ -259,3 +259,69 @@ fn check_replayable(trace: &Trace) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A recording of `model` whose configuration is changed by `changes`.
+    fn read(model: &str, changes: Value) -> Result<TrialConfig, String> {
+        let mut config = json!({
+            "batch_size": 4, "seq_len": 9, "num_puzzle_identifiers": 2, "vocab_size": 5, "puzzle_emb_ndim": 32, "H_cycles": 2, "L_cycles": 3,
+            "H_layers": 5, "L_layers": 2, "hidden_size": 32, "expansion": 4, "num_heads": 4, "pos_encodings": "rope", "halt_max_steps": 3,
+            "halt_exploration_prob": 0.0, "forward_dtype": "float32",
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            match value {
+                Value::Null => config.as_object_mut().unwrap().remove(key),
+                value => config.as_object_mut().unwrap().insert(key.clone(), value.clone()),
+            };
+        }
+        let row = json!({"lr": 0.1, "halted": [], "carry_steps": [], "loss_sum": 0.0, "lm_loss": 0.0, "q_halt_loss": 0.0, "count": 0.0,
+            "accuracy": 0.0, "exact_accuracy": 0.0, "q_halt_accuracy": 0.0, "steps": 0.0});
+        let trace = json!({
+            "model": model, "config": config, "loss_type": "softmax_cross_entropy", "trainable_parameters": 1, "trace": [row],
+            "optim": {"lr": 1e-3, "weight_decay": 0.1, "betas": [0.9, 0.95], "puzzle_emb_lr": null, "lr_warmup_steps": 2, "total_steps": 8},
+        });
+        trial_config(&serde_json::from_value(trace).map_err(|error| error.to_string())?)
+    }
+
+    #[test]
+    fn each_model_reads_its_own_keys() {
+        let trm = read("trm_att", json!({})).unwrap();
+        assert_eq!((trm.variant, trm.layers, trm.prefix_len(), trm.halt_rule), (Variant::Att, 2, 16, HaltRule::Positive));
+        assert_eq!((trm.train.ema_rate, trm.train.lr_min_ratio), (0.0, 1.0));
+        let mlp = read("trm", json!({"mlp_t": true, "puzzle_emb_len": 0, "no_ACT_continue": false})).unwrap();
+        assert_eq!((mlp.variant, mlp.positions(), mlp.prefix_len()), (Variant::Mlp, PosEncodings::None, 1));
+        assert_eq!((mlp.continue_loss, mlp.halt_rule), (true, HaltRule::OverContinue));
+        assert_eq!(read("trm_singlez", json!({})).unwrap().states, States::Single);
+        assert_eq!(read("trm_hier6_mlp", json!({})).unwrap().latents, 6);
+        let hrm = read("hrm", json!({"puzzle_emb_len": 16})).unwrap();
+        assert_eq!((hrm.layers, hrm.h_layers, hrm.prefix_len(), hrm.gradient), (2, Some(5), 1, GradientSpan::LastCalls));
+        let transformer = read("transformers_baseline", json!({"L_layers": null, "L_cycles": null, "mlp_t": true})).unwrap();
+        assert_eq!((transformer.variant, transformer.layers, transformer.effective_depth()), (Variant::Att, 5, 5));
+        assert_eq!(read("transformer", json!({"act_enabled": false})).unwrap().halt_rule, HaltRule::Never);
+        assert_eq!(read("trm", json!({"num_heads": 5, "pos_encodings": "none"})).unwrap().head_width(), 6);
+    }
+
+    #[test]
+    fn what_cannot_be_replayed_is_named() {
+        for (model, changes, message) in [
+            ("lstm", json!({}), "the model is `lstm`; what can be replayed has trm"),
+            ("trm", json!({"L_layers": null}), "config.L_layers is missing"),
+            ("trm", json!({"dropout": 0.1}), "unknown field `dropout`"),
+            ("trm", json!({"forward_dtype": null}), "forward_dtype is bfloat16"),
+            ("trm", json!({"halt_exploration_prob": 0.1}), "only 0 can be replayed"),
+            ("trm", json!({"pos_encodings": "alibi"}), "unknown variant `alibi`"),
+            ("trm", json!({"num_heads": 0}), "num_heads: is 0"),
+            ("trm", json!({"batch_size": 0}), "train.batch_size: is 0"),
+            ("trm_hier6", json!({"L_cycles": 7}), "a hier6 has at most 6"),
+            ("transformer", json!({"act_inference": true}), "act_inference is true"),
+            ("hrm", json!({"seq_len": 0}), "seq_len is 0"),
+        ] {
+            let error = read(model, changes).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

@@ -244,11 +244,11 @@ impl Replay<'_> {
     fn final_weights(&mut self) -> Result<(), ParityError> {
         self.accumulates = true;
         let averaged = self.trainer.averaged_model()?;
-        for (file, quantity, parameters) in [
-            ("final.safetensors", "final weights", self.trainer.model().parameters().clone()),
-            ("final_ema.safetensors", "final moving average", averaged.parameters().clone()),
+        for (recorded, quantity, parameters) in [
+            (self.recording.tensors("final.safetensors")?, "final weights", self.trainer.model().parameters().clone()),
+            (self.recording.averages()?, "final moving average", averaged.parameters().clone()),
         ] {
-            let mut recorded: Vec<_> = self.recording.tensors(file)?.into_iter().collect();
+            let mut recorded: Vec<_> = recorded.into_iter().collect();
             recorded.sort_by(|a, b| a.0.cmp(&b.0));
             for (name, theirs) in recorded {
                 let ours = parameters.get(&name)?.as_detached_tensor();
@@ -264,7 +264,7 @@ impl Replay<'_> {
         let ours = self.trainer.averaged_model()?;
         self.evaluate_model(&ours, batch, "evaluation: ", true)?;
         let mut recorded = self.recording.tensors("final.safetensors")?;
-        recorded.extend(self.recording.tensors("final_ema.safetensors")?);
+        recorded.extend(self.recording.averages()?);
         let (config, shape) = (&self.recording.config, self.recording.shape);
         let parameters = Parameters::from_tensors(config, &shape, recorded)?;
         if let Some(twin) = self.twin {
