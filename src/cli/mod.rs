@@ -5,6 +5,7 @@ mod eval;
 mod leaderboard;
 mod parity;
 mod run;
+mod score;
 mod serve;
 mod show;
 mod submit;
@@ -63,6 +64,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Measure a checkpoint on a file of puzzles
     Eval(eval::EvalArgs),
+    /// Score answers to ARC tasks: pass@1 and pass@2
+    Score(score::ScoreArgs),
     /// Replay a recorded run of the published reference and compare every number
     Parity(parity::ParityArgs),
 }
@@ -98,6 +101,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             environment::ensure()?;
             eval::execute(&args)
         }
+        Command::Score(args) => score::execute(&args),
         Command::Parity(args) => {
             environment::ensure()?;
             parity::execute(&args)

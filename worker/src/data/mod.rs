@@ -1,5 +1,6 @@
 //! Puzzles: files, generators, symmetries, batches.
 
+pub mod arc;
 pub mod augment;
 pub mod csv;
 mod error;
@@ -9,7 +10,7 @@ mod source;
 pub mod sudoku;
 
 pub use error::{DataError, RowProblem};
-pub use file::load;
+pub use file::{load, read_text};
 pub use source::{DataRequest, Part, PreparedData, decode, prepare};
 
 use tinysweep_proto::dataset::Task;
