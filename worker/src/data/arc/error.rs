@@ -1,5 +1,6 @@
 //! What can be wrong with ARC's files.
 
+use super::collection::{MAX_AUGMENTATIONS, MAX_COPIES};
 use super::grid::GridProblem;
 use super::tasks::{MAX_ID, MAX_PAIRS, MAX_TASKS, MAX_TEXT_BYTES};
 
@@ -77,6 +78,16 @@ pub enum ArcError {
         file: String,
         /// How many there are.
         found: usize,
+    },
+    /// More copies than memory should be spent on.
+    #[error(
+        "{augmentations} augmentations of each task make {copies} tasks and copies; at most {MAX_AUGMENTATIONS} and {MAX_COPIES} are allowed"
+    )]
+    TooManyCopies {
+        /// Copies of each task.
+        augmentations: u32,
+        /// Tasks and copies.
+        copies: u64,
     },
     /// One task, or the answers to it, are wrong.
     #[error("{file}: task {task}: {problem}")]

@@ -74,7 +74,15 @@ pub fn read(text: &[u8], file: &str) -> Result<Vec<ArcTask>, ArcError> {
         let id = id.split_once('.').map_or(id, |(stem, _)| stem).to_owned();
         return Ok(vec![task(id.clone(), &entries).map_err(|problem| ArcError::Task { file: file.into(), task: id, problem })?]);
     }
+    if entries.is_empty() {
+        return Err(ArcError::NoTasks { file: file.into() });
+    }
     read_all(entries, file)
+}
+
+/// The tasks in the object in `value`, which may have none.
+pub(super) fn read_object(value: &RawValue, file: &str) -> Result<Vec<ArcTask>, ArcError> {
+    read_all(entries(value.get(), file, FILE_FORM)?, file)
 }
 
 /// `text`, if it is not too long and UTF-8.
@@ -91,10 +99,8 @@ pub(super) fn entries<'a>(text: &'a str, file: &str, expected: &'static str) -> 
 }
 
 fn read_all(entries: Vec<(String, &RawValue)>, file: &str) -> Result<Vec<ArcTask>, ArcError> {
-    match entries.len() {
-        0 => return Err(ArcError::NoTasks { file: file.into() }),
-        found if found > MAX_TASKS => return Err(ArcError::TooManyTasks { file: file.into(), found }),
-        _ => {}
+    if entries.len() > MAX_TASKS {
+        return Err(ArcError::TooManyTasks { file: file.into(), found: entries.len() });
     }
     let read = |(id, value): (String, &RawValue)| {
         let form = |_| TaskProblem::Form { found: json::shown(value), expected: TASK_FORM };
