@@ -1,7 +1,10 @@
 //! ARC on real tasks and on the answers of a published model.
 
-use tinysweep_worker::data::arc::{ArcTask, Files, Submission, Unanswered, read, score};
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use tinysweep_worker::data::arc::{ArcTask, Collection, Files, Submission, Unanswered, overlaps, read, score};
+
+const TRAINING: &str = include_str!("fixtures/arc/training.json");
 const EVALUATION: &str = include_str!("fixtures/arc/evaluation.json");
 const SUBMISSION: &str = include_str!("fixtures/arc/submission.json");
 
@@ -18,4 +21,16 @@ fn published_answers_score_as_counted_by_hand() {
     // 6ea4a07e and of 3b4c2228.
     assert_eq!((score.tasks, score.inputs, score.unanswered), (8, 12, 0));
     assert_eq!((score.pass_at_1, score.pass_at_2), (3.5 / 8.0, 6.0 / 8.0));
+}
+
+#[test]
+fn tasks_of_few_looks_have_fewer_copies() {
+    let (training, evaluation) = (("training.json", tasks(TRAINING)), ("evaluation.json", tasks(EVALUATION)));
+    let collection = Collection::new(42, 1000, vec![training], evaluation).unwrap();
+    let copies = collection.copies();
+    assert_eq!(copies.len(), 11);
+    let few: Vec<_> = copies.iter().filter(|(_, views)| views.len() < 1001).map(|(task, views)| (task.id.as_str(), views.len())).collect();
+    // Eight turns, times 9 places for one colour or 9·8 for two.
+    assert_eq!(few, [("c9e6f938", 72), ("be03b35f", 576), ("b1fc8b8e", 72)]);
+    assert_eq!(overlaps(&collection), []);
 }

@@ -53,7 +53,7 @@ impl Collection {
         for (file, task) in training.iter().flat_map(|(file, tasks)| tasks.iter().map(move |task| (file, task))) {
             if let Some(index) = task.test.iter().position(|pair| pair.output.is_none()) {
                 let problem = TaskProblem::NoOutput { list: "test", pair: index + 1 };
-                return Err(ArcError::Task { file: (*file).into(), task: task.id.clone(), problem });
+                return Err(ArcError::task(file, &task.id, problem));
             }
         }
         let training = training.into_iter().flat_map(|(_, tasks)| tasks).collect();
@@ -133,8 +133,7 @@ fn check_names<'a>(files: impl Iterator<Item = &'a Named<'a>>) -> Result<(), Arc
     let mut seen: HashMap<&str, &str> = HashMap::new();
     for (file, task) in files.flat_map(|(file, tasks)| tasks.iter().map(move |task| (*file, task))) {
         if let Some(other) = seen.insert(&task.id, file) {
-            let problem = TaskProblem::Repeated { other: other.into() };
-            return Err(ArcError::Task { file: file.into(), task: task.id.clone(), problem });
+            return Err(ArcError::task(file, &task.id, TaskProblem::Repeated { other: other.into() }));
         }
     }
     Ok(())

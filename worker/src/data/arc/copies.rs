@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use sha2::{Digest, Sha256};
 
-use super::grid::{COLORS, Grid};
+use super::contents::Contents;
+use super::grid::COLORS;
 use super::tasks::ArcTask;
 use super::view::View;
 
@@ -22,14 +22,15 @@ pub fn draw(task: &ArcTask, index: usize, count: usize, seed: u64) -> Vec<View> 
     rng.set_stream(index as u64);
     let used = used_colors(task);
     let mut views = vec![View::IDENTITY];
-    let mut contents = HashSet::from([content(task, View::IDENTITY)]);
+    let contents = Contents::new(task);
+    let mut seen = HashSet::from([contents.hash(View::IDENTITY)]);
     let mut tried = HashSet::from([look(View::IDENTITY, used)]);
     for _ in 0..count * DRAWS_PER_COPY {
         if views.len() > count {
             break;
         }
         let view = View::draw(&mut rng);
-        if tried.insert(look(view, used)) && contents.insert(content(task, view)) {
+        if tried.insert(look(view, used)) && seen.insert(contents.hash(view)) {
             views.push(view);
         }
     }
@@ -56,28 +57,6 @@ fn look(view: View, used: [bool; COLORS as usize]) -> (u8, [u8; COLORS as usize]
     (view.turn(), colors)
 }
 
-/// A hash of the pairs of `task` under `view`, whatever their order.
-fn content(task: &ArcTask, view: View) -> [u8; 32] {
-    let mut bytes = Vec::new();
-    let mut pairs: Vec<[u8; 32]> = task
-        .pairs()
-        .map(|pair| {
-            bytes.clear();
-            push(&view.show(&pair.input), &mut bytes);
-            // An output that is kept secret has no size.
-            push(&pair.output.as_ref().map_or_else(Grid::default, |output| view.show(output)), &mut bytes);
-            Sha256::digest(&bytes).into()
-        })
-        .collect();
-    pairs.sort_unstable();
-    Sha256::digest(pairs.concat()).into()
-}
-
-fn push(grid: &Grid, bytes: &mut Vec<u8>) {
-    bytes.extend([grid.rows() as u8, grid.columns() as u8]);
-    bytes.extend(grid.cells());
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tasks;
@@ -92,7 +71,8 @@ mod tests {
         let task = task(r#"{"train":[{"input":[[1,2,3],[4,5,6]],"output":[[7,8]]}],"test":[{"input":[[9]]}]}"#);
         let views = draw(&task, 0, 100, 42);
         assert_eq!((views.len(), views[0]), (101, View::IDENTITY));
-        assert_eq!(views.iter().map(|view| content(&task, *view)).collect::<HashSet<_>>().len(), 101);
+        let shown = |view: &View| task.pairs().map(|pair| view.show(&pair.input)).collect::<Vec<_>>();
+        assert_eq!(views.iter().map(shown).collect::<HashSet<_>>().len(), 101);
         assert_eq!(draw(&task, 0, 50, 42), views[..51]);
         assert_ne!(draw(&task, 1, 100, 42), views);
         assert_ne!(draw(&task, 0, 100, 43), views);

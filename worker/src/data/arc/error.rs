@@ -97,8 +97,15 @@ pub enum ArcError {
         /// Name of the task.
         task: String,
         /// What is wrong with it.
-        problem: TaskProblem,
+        problem: Box<TaskProblem>,
     },
+}
+
+impl ArcError {
+    /// `problem` of a task in a file.
+    pub(super) fn task(file: &str, task: &str, problem: TaskProblem) -> Self {
+        Self::Task { file: file.into(), task: task.into(), problem: Box::new(problem) }
+    }
 }
 
 /// What is wrong with one task. Pairs and test inputs count from 1.

@@ -2,6 +2,7 @@
 
 pub mod canvas;
 mod collection;
+mod contents;
 mod copies;
 mod error;
 mod grid;

@@ -42,7 +42,7 @@ impl Submission {
         }
         let read = |(task, value): (String, &RawValue)| match answers(value) {
             Ok(answers) => Ok((task, answers)),
-            Err(problem) => Err(ArcError::Task { file: file.into(), task, problem }),
+            Err(problem) => Err(ArcError::task(file, &task, problem)),
         };
         entries.into_iter().map(read).collect::<Result<_, _>>().map(Self)
     }
@@ -88,8 +88,7 @@ pub struct SubmissionScore {
 pub fn score(submission: &Submission, tasks: &[ArcTask], allowed: Unanswered, files: Files) -> Result<SubmissionScore, ArcError> {
     let known: std::collections::HashSet<&str> = tasks.iter().map(|task| task.id.as_str()).collect();
     if let Some((task, _)) = submission.0.iter().find(|(task, _)| !known.contains(task.as_str())) {
-        let problem = TaskProblem::Unknown { tasks: files.tasks.into() };
-        return Err(ArcError::Task { file: files.submission.into(), task: task.clone(), problem });
+        return Err(ArcError::task(files.submission, task, TaskProblem::Unknown { tasks: files.tasks.into() }));
     }
     let answers: std::collections::HashMap<&str, &Vec<Attempts>> = submission.0.iter().map(|(task, list)| (task.as_str(), list)).collect();
     let mut score = SubmissionScore { tasks: tasks.len(), inputs: 0, unanswered: 0, pass_at_1: 0.0, pass_at_2: 0.0 };
@@ -105,7 +104,7 @@ pub fn score(submission: &Submission, tasks: &[ArcTask], allowed: Unanswered, fi
             None if allowed == Unanswered::Unsolved => score.unanswered += inputs,
             None => {
                 let problem = TaskProblem::Unanswered { submission: files.submission.into() };
-                return Err(ArcError::Task { file: files.tasks.into(), task: task.id.clone(), problem });
+                return Err(ArcError::task(files.tasks, &task.id, problem));
             }
         }
     }
@@ -134,7 +133,7 @@ pub struct Files<'a> {
 
 /// How many test inputs of `task` the first attempts solve, and how many either attempt does.
 fn solved(task: &ArcTask, attempts: &[Attempts], files: Files) -> Result<(usize, usize), ArcError> {
-    let failed = |file: &str, problem| Err(ArcError::Task { file: file.into(), task: task.id.clone(), problem });
+    let failed = |file, problem| Err(ArcError::task(file, &task.id, problem));
     if attempts.len() != task.test.len() {
         return failed(files.submission, TaskProblem::Inputs { found: attempts.len(), expected: task.test.len() });
     }

@@ -72,7 +72,7 @@ pub fn read(text: &[u8], file: &str) -> Result<Vec<ArcTask>, ArcError> {
     if !entries.is_empty() && entries.iter().all(|(key, _)| matches!(key.as_str(), "train" | "test")) {
         let id = Path::new(file).file_name().map_or("", |name| name.to_str().unwrap_or(""));
         let id = id.split_once('.').map_or(id, |(stem, _)| stem).to_owned();
-        return Ok(vec![task(id.clone(), &entries).map_err(|problem| ArcError::Task { file: file.into(), task: id, problem })?]);
+        return Ok(vec![task(id.clone(), &entries).map_err(|problem| ArcError::task(file, &id, problem))?]);
     }
     if entries.is_empty() {
         return Err(ArcError::NoTasks { file: file.into() });
@@ -105,7 +105,7 @@ fn read_all(entries: Vec<(String, &RawValue)>, file: &str) -> Result<Vec<ArcTask
     let read = |(id, value): (String, &RawValue)| {
         let form = |_| TaskProblem::Form { found: json::shown(value), expected: TASK_FORM };
         let parts = json::entries(value.get()).map_err(form);
-        parts.and_then(|parts| task(id.clone(), &parts)).map_err(|problem| ArcError::Task { file: file.into(), task: id, problem })
+        parts.and_then(|parts| task(id.clone(), &parts)).map_err(|problem| ArcError::task(file, &id, problem))
     };
     entries.into_iter().map(read).collect()
 }

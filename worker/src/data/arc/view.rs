@@ -6,7 +6,7 @@ use super::canvas;
 use super::grid::{COLORS, Grid};
 
 /// Turns and reflections of a square.
-const TURNS: u32 = 8;
+pub(super) const TURNS: u32 = 8;
 /// Orders of the colours 1 to 9: 9!.
 const ORDERS: u32 = 362_880;
 /// For each turn, the one that takes it back.
@@ -100,12 +100,12 @@ fn transform(grid: &Grid, turn: u8, colors: [u8; COLORS as usize]) -> Grid {
 }
 
 /// The size of a grid after a turn.
-const fn turned_size(turn: u8, rows: usize, columns: usize) -> (usize, usize) {
+pub(super) const fn turned_size(turn: u8, rows: usize, columns: usize) -> (usize, usize) {
     if matches!(turn, 1 | 3 | 6 | 7) { (columns, rows) } else { (rows, columns) }
 }
 
 /// Which cell of a grid of `rows` × `columns` comes to `row` and `column` by a turn.
-const fn source(turn: u8, rows: usize, columns: usize, row: usize, column: usize) -> (usize, usize) {
+pub(super) const fn source(turn: u8, rows: usize, columns: usize, row: usize, column: usize) -> (usize, usize) {
     match turn {
         1 => (column, columns - 1 - row),
         2 => (rows - 1 - row, columns - 1 - column),
