@@ -1,5 +1,9 @@
 //! A trained model on disk: a folder with `model.safetensors` under the reference's tensor names, and `config.json`.
 
+mod pickle;
+mod pytorch;
+mod view;
+
 use std::{
     collections::BTreeMap,
     io::Write,
