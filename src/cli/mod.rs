@@ -1,6 +1,7 @@
 //! Arguments as typed, and the command that they mean: one module each.
 
 mod cancel;
+mod convert;
 mod eval;
 mod leaderboard;
 mod parity;
@@ -66,6 +67,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Score answers to ARC tasks: pass@1 and pass@2
     Score(score::ScoreArgs),
+    /// Make a checkpoint of one from elsewhere: PyTorch's, read without executing anything, or safetensors
+    Convert(convert::ConvertArgs),
     /// Replay a recorded run of the published reference and compare every number
     Parity(parity::ParityArgs),
 }
@@ -102,6 +105,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             eval::execute(&args)
         }
         Command::Score(args) => score::execute(&args),
+        Command::Convert(args) => convert::execute(&args),
         Command::Parity(args) => {
             environment::ensure()?;
             parity::execute(&args)

@@ -1,19 +1,26 @@
 //! A trained model on disk: a folder with `model.safetensors` under the reference's tensor names, and `config.json`.
+//!
+//! [`import`] reads what others have written: PyTorch files, without executing anything, and their configuration.
 
+mod import;
 mod pickle;
 mod pytorch;
+mod settings;
+mod shapes;
 mod view;
+
+pub use import::{ImportRequest, Imported, PuzzleTable, import};
 
 use std::{
     collections::BTreeMap,
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 use tinysweep_proto::{
-    config::{TrialConfig, check},
-    dataset::Task,
+    config::{TrialConfig, check, size},
+    dataset::{DataShape, Task},
 };
 
 use crate::model::{Model, Parameters};
@@ -22,6 +29,8 @@ use crate::model::{Model, Parameters};
 const WEIGHTS: &str = "model.safetensors";
 /// What they are weights of.
 const DESCRIPTION: &str = "config.json";
+/// The most bytes that the description may have.
+const DESCRIPTION_LIMIT: u64 = 1 << 20;
 
 /// Why a checkpoint could not be kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -94,20 +103,40 @@ pub fn save(dir: &Path, model: &Model, config: &TrialConfig, task: Task) -> Resu
 pub fn load(dir: &Path) -> Result<Checkpoint, CheckpointError> {
     let path = dir.join(DESCRIPTION);
     let malformed = |path: &Path, message: String| CheckpointError::Malformed { path: path.to_owned(), message };
-    let description: Description = serde_json::from_slice(&read(&path)?).map_err(|error| malformed(&path, error.to_string()))?;
+    let description: Description =
+        serde_json::from_slice(&read_limited(&path, DESCRIPTION_LIMIT)?).map_err(|error| malformed(&path, error.to_string()))?;
     if let Some(error) = check(&description.config).first() {
         return Err(malformed(&path, error.to_string()));
     }
     let (config, shape) = (&description.config, description.task.shape());
     let path = dir.join(WEIGHTS);
-    let model = candle_core::safetensors::load_buffer(&read(&path)?, &candle_core::Device::Cpu)
+    let model = candle_core::safetensors::load_buffer(&read_limited(&path, weights_limit(config, &shape))?, &candle_core::Device::Cpu)
         .and_then(|tensors| Model::new(config, shape, Parameters::from_tensors(config, &shape, tensors)?))
         .map_err(|error| malformed(&path, error.to_string()))?;
     Ok(Checkpoint { task: description.task, model })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    std::fs::read(path).map_err(|source| CheckpointError::Read { path: path.to_owned(), source })
+/// The most bytes that the weights of a configuration can have: eight for each number, and a header.
+fn weights_limit(config: &TrialConfig, shape: &DataShape) -> u64 {
+    const HEADER: u64 = 1 << 20;
+    let table = (shape.puzzle_identifiers as u64).saturating_mul(config.puzzle_width() as u64);
+    let fixed = 2 * config.hidden_size as u64;
+    size(config, shape).parameters.saturating_add(table).saturating_add(fixed).saturating_mul(8).saturating_add(HEADER)
+}
+
+/// The bytes of the file at `path`, of which there may be `limit`.
+fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, CheckpointError> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes))
+        .map_err(|source| CheckpointError::Read { path: path.to_owned(), source })?;
+    if bytes.len() as u64 > limit {
+        return Err(CheckpointError::Malformed {
+            path: path.to_owned(),
+            message: format!("has more than {limit} bytes, the most it can need"),
+        });
+    }
+    Ok(bytes)
 }
 
 /// Replaces the file at `path` by `bytes`, at once: they go to a file beside it first, which then takes its name.
@@ -158,6 +187,10 @@ mod tests {
         let (model, config) = small();
         assert!(load(dir.path()).unwrap_err().to_string().contains("config.json"));
         save(dir.path(), &model, &config, Task::Sudoku4x4).unwrap();
+        for wrong in [b"short".to_vec(), vec![b' '; 2 << 20], b"\x02\0\0\0\0\0\0\0{}extra".to_vec(), vec![0xff; 64]] {
+            std::fs::write(dir.path().join(WEIGHTS), wrong).unwrap();
+            assert!(load(dir.path()).unwrap_err().to_string().contains("model.safetensors"));
+        }
         std::fs::write(dir.path().join(WEIGHTS), b"short").unwrap();
         assert!(load(dir.path()).unwrap_err().to_string().contains("model.safetensors"));
         std::fs::write(dir.path().join("file"), b"").unwrap();
