@@ -5,6 +5,7 @@ mod convert;
 mod eval;
 mod leaderboard;
 mod parity;
+mod predict;
 mod run;
 mod score;
 mod serve;
@@ -67,6 +68,9 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Score answers to ARC tasks: pass@1 and pass@2
     Score(score::ScoreArgs),
+    /// Solve puzzles with a checkpoint, and show the answer after each supervision step
+    #[command(visible_alias = "solve")]
+    Predict(predict::PredictArgs),
     /// Make a checkpoint of one from elsewhere: PyTorch's, read without executing anything, or safetensors
     Convert(convert::ConvertArgs),
     /// Replay a recorded run of the published reference and compare every number
@@ -105,6 +109,10 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             eval::execute(&args)
         }
         Command::Score(args) => score::execute(&args),
+        Command::Predict(args) => {
+            environment::ensure()?;
+            predict::execute(&args)
+        }
         Command::Convert(args) => convert::execute(&args),
         Command::Parity(args) => {
             environment::ensure()?;

@@ -4,6 +4,7 @@
 //! * [`agent`], [`outbox`], [`attempt`], [`datasets`]: the session with the coordinator; knows no tensor.
 //! * [`runner`]: one attempt on its own thread; below it nothing knows the network.
 //! * [`train`], [`trainer`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
+//! * [`predict`]: one puzzle answered, step by step.
 //! * [`model`], [`loss`], [`optim`], [`schedule`], [`ema`], [`random`]: the published model and its optimisation.
 //! * [`kernels`]: fused operations with their gradients.
 //! * [`data`]: puzzles: files, generators, symmetries, batches.
@@ -23,6 +24,7 @@ pub mod model;
 pub mod optim;
 pub mod outbox;
 pub mod parity;
+pub mod predict;
 pub mod random;
 pub mod report;
 pub mod runner;

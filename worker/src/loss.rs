@@ -134,7 +134,7 @@ pub fn grade_continue(graded: &mut Graded, next_q: &Tensor, is_last: impl Iterat
 }
 
 /// The first of the largest logits.
-fn most_likely(logits: &[f32]) -> usize {
+pub(crate) fn most_likely(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
 }
 
@@ -167,7 +167,7 @@ fn binary_cross_entropy(x: f32, target: f32) -> f32 {
     x.max(0.0) - x * target + (-x.abs()).exp().ln_1p()
 }
 
-fn sigmoid(x: f32) -> f32 {
+pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 

@@ -12,7 +12,7 @@ use tinysweep_proto::{
     dataset::Task,
 };
 
-use super::{Checkpoint, CheckpointError, pytorch, read_limited, settings, shapes};
+use super::{Checkpoint, CheckpointError, message, pytorch, read_limited, settings, shapes};
 use crate::model::{Model, Parameters};
 
 /// What the reference keeps beside its checkpoints.
@@ -60,6 +60,9 @@ pub fn import(request: &ImportRequest) -> Result<Imported, CheckpointError> {
     let malformed = |message| CheckpointError::Malformed { path: request.weights.clone(), message };
     let mut notes = Vec::new();
     let mut tensors = without_prefix(read_tensors(&request.weights)?, &mut notes);
+    if !shapes::has_network(&tensors) {
+        return Err(malformed(format!("has no network under the reference's names (L_level.layers.0.…); it has {}", some_names(&tensors))));
+    }
     let inferred = shapes::settings(&tensors);
     let told = match config_file(request) {
         Some(path) => {
@@ -82,12 +85,24 @@ pub fn import(request: &ImportRequest) -> Result<Imported, CheckpointError> {
         }
     };
     let shape = task.shape();
-    if request.puzzle_table == PuzzleTable::Mean {
-        average_table(&mut tensors, shape.puzzle_identifiers, &mut notes).map_err(|error| malformed(error.to_string()))?;
+    let rows = shapes::table_rows(&tensors).filter(|rows| *rows != shape.puzzle_identifiers);
+    match (rows, request.puzzle_table) {
+        (None, _) => {}
+        (Some(found), PuzzleTable::Keep) => {
+            let needed = shape.puzzle_identifiers;
+            return Err(malformed(format!(
+                "the puzzle table has {found} rows, but {} has {needed}; ask for their mean (`--puzzle-table mean`) to replace it",
+                task.name()
+            )));
+        }
+        (Some(found), PuzzleTable::Mean) => {
+            average_table(&mut tensors, shape.puzzle_identifiers).map_err(|error| malformed(message(error)))?;
+            notes.push(format!("puzzle table of {found} rows replaced by {} times their mean", shape.puzzle_identifiers));
+        }
     }
     let model = Parameters::from_tensors(&config, &shape, tensors)
         .and_then(|parameters| Model::new(&config, shape, parameters))
-        .map_err(|error| malformed(error.to_string()))?;
+        .map_err(|error| malformed(message(error)))?;
     Ok(Imported { checkpoint: Checkpoint { task, model }, notes })
 }
 
@@ -106,7 +121,7 @@ fn read_tensors(path: &Path) -> Result<HashMap<String, Tensor>, CheckpointError>
     }
     let bytes = read_limited(path, u64::MAX - 1)?;
     candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
-        .map_err(|error| malformed(format!("is neither a PyTorch checkpoint (a zip archive) nor safetensors: {error}")))
+        .map_err(|error| malformed(format!("is neither a PyTorch checkpoint (a zip archive) nor safetensors: {}", message(error))))
 }
 
 /// The tensors under the names that are within the model: without what all of them begin with.
@@ -122,6 +137,20 @@ fn without_prefix(mut tensors: HashMap<String, Tensor>, notes: &mut Vec<String>)
         notes.push(format!("prefix {found} taken from all names"));
     }
     tensors
+}
+
+/// Some names, for a message.
+fn some_names(tensors: &HashMap<String, Tensor>) -> String {
+    const SHOWN: usize = 5;
+    let mut names: Vec<_> = tensors.keys().map(|name| format!("`{}`", name.escape_debug())).collect();
+    names.sort();
+    let more = names.len().saturating_sub(SHOWN);
+    names.truncate(SHOWN);
+    match (names.is_empty(), more) {
+        (true, _) => "no tensor".into(),
+        (_, 0) => names.join(", "),
+        (_, more) => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 fn config_file(request: &ImportRequest) -> Option<PathBuf> {
@@ -149,12 +178,10 @@ fn sources(inferred: &[settings::Setting], told: &[settings::Setting]) -> Vec<St
     notes
 }
 
-fn average_table(tensors: &mut HashMap<String, Tensor>, rows: usize, notes: &mut Vec<String>) -> candle_core::Result<()> {
-    let Some(table) = tensors.get_mut(shapes::PUZZLE_TABLE) else { return Ok(()) };
-    let (found, width) = table.dims2()?;
-    if found != rows {
+fn average_table(tensors: &mut HashMap<String, Tensor>, rows: usize) -> candle_core::Result<()> {
+    if let Some(table) = tensors.get_mut(shapes::PUZZLE_TABLE) {
+        let (_, width) = table.dims2()?;
         *table = table.mean_keepdim(0)?.broadcast_as((rows, width))?.contiguous()?;
-        notes.push(format!("puzzle table of {found} rows replaced by {rows} times their mean"));
     }
     Ok(())
 }
@@ -202,7 +229,7 @@ mod tests {
     fn a_table_of_another_size_is_refused_unless_the_mean_is_asked_for() {
         let keep = ImportRequest { puzzle_table: PuzzleTable::Keep, ..request(fixture("model/step_10")) };
         let message = import(&keep).unwrap_err().to_string();
-        assert!(message.contains("tensor `puzzle_emb.weights` has shape [3, 8]; the configuration asks for [1, 8]"), "{message}");
+        assert!(message.contains("the puzzle table has 3 rows, but sudoku-4x4 has 1; ask for their mean"), "{message}");
     }
 
     #[test]
@@ -229,6 +256,12 @@ mod tests {
         assert!(imported.notes.iter().any(|note| note == assumed), "{:?}", imported.notes);
         let message = with("num_heads: 4\nlayers: 2").unwrap_err().to_string();
         assert!(message.contains("4 tensors do not fit the configuration"), "{message}");
+    }
+
+    #[test]
+    fn tensors_of_something_else_are_named() {
+        let message = import(&request(fixture("views_f32.pt"))).unwrap_err().to_string();
+        assert!(message.ends_with("it has `parameter`, `plain`, `scalar`, `slice`, `transposed`"), "{message}");
     }
 
     #[test]

@@ -112,8 +112,16 @@ pub fn load(dir: &Path) -> Result<Checkpoint, CheckpointError> {
     let path = dir.join(WEIGHTS);
     let model = candle_core::safetensors::load_buffer(&read_limited(&path, weights_limit(config, &shape))?, &candle_core::Device::Cpu)
         .and_then(|tensors| Model::new(config, shape, Parameters::from_tensors(config, &shape, tensors)?))
-        .map_err(|error| malformed(&path, error.to_string()))?;
+        .map_err(|error| malformed(&path, message(error)))?;
     Ok(Checkpoint { task: description.task, model })
+}
+
+/// What an operation on tensors says, without the backtrace that it may carry: the file is wrong, not the program.
+fn message(error: candle_core::Error) -> String {
+    match error {
+        candle_core::Error::WithBacktrace { inner, .. } => message(*inner),
+        error => error.to_string(),
+    }
 }
 
 /// The most bytes that the weights of a configuration can have: eight for each number, and a header.

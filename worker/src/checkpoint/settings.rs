@@ -80,22 +80,27 @@ fn by_name(prefix: &str, keys: &Map<String, Value>) -> Result<Vec<Setting>, Stri
 
 /// The reference's own keys. Most have a name that we know too.
 fn of_reference(arch: &Map<String, Value>, run: &Map<String, Value>) -> Result<Vec<Setting>, String> {
-    let mut settings = Vec::new();
+    let family = Family::of(arch.get("name"))?;
+    let mut settings = family.settings();
     for (key, value) in arch {
         match key.as_str() {
-            "name" => check_model(value)?,
+            "name" => {}
             "loss" => settings.extend(loss(value)?),
             "mlp_t" => settings.push(("variant", json!(if is_true("arch.mlp_t", value)? { "mlp" } else { "att" }))),
-            "no_ACT_continue" => settings.push(("continue_loss", json!(!is_true("arch.no_ACT_continue", value)?))),
+            "no_ACT_continue" if family == Family::Trm => settings.extend(halting(is_true("arch.no_ACT_continue", value)?)),
             // Without attention there is nothing to rotate; the reference then makes the tables and leaves them.
             "pos_encodings" if arch.get("mlp_t") == Some(&json!(true)) && value == "rope" => {
                 settings.push(("pos_encodings", json!("none")))
             }
-            // The reference reads the one and ignores it; the other is how it computes, not what the model is.
-            "H_layers" | "forward_dtype" => {}
+            "H_layers" if family == Family::Hrm => settings.push(("h_layers", value.clone())),
+            "H_layers" if family == Family::Transformer => settings.push(("layers", value.clone())),
+            "L_layers" | "L_cycles" if family == Family::Transformer => {}
+            // The reference reads these and ignores them; the last is how it computes, not what the model is.
+            "H_layers" | "no_ACT_continue" | "causal" | "forward_dtype" => {}
             _ => settings.push((canonical_path(key).map_err(|error| format!("arch: {error}"))?, value.clone())),
         }
     }
+    settings.extend(head_width(arch));
     for (key, value) in run {
         match key.as_str() {
             "global_batch_size" => settings.push(("train.batch_size", value.clone())),
@@ -107,14 +112,54 @@ fn of_reference(arch: &Map<String, Value>, run: &Map<String, Value>) -> Result<V
     Ok(settings)
 }
 
-fn check_model(name: &Value) -> Result<(), String> {
-    let name = name.as_str().unwrap_or_default();
-    let module = name.split('@').next().and_then(|path| path.rsplit('.').next());
-    if module == Some("trm") {
-        Ok(())
-    } else {
-        Err(format!("arch.name: is `{name}`; checkpoints of recursive_reasoning.trm can be converted"))
+/// The reference's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    /// `trm`, and `trm_singlez` and `trm_hier6`, whose tensors tell them apart.
+    Trm,
+    Hrm,
+    /// `transformers_baseline`.
+    Transformer,
+}
+
+impl Family {
+    /// Of `arch.name`, as in `recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1`.
+    fn of(name: Option<&Value>) -> Result<Self, String> {
+        let name = name.and_then(Value::as_str).ok_or("arch.name: is missing; it says which model it is")?;
+        match name.split('@').next().and_then(|path| path.rsplit('.').next()) {
+            Some("trm" | "trm_singlez" | "trm_hier6") => Ok(Self::Trm),
+            Some("hrm" | "hrm_act_v1") => Ok(Self::Hrm),
+            Some("transformers_baseline") => Ok(Self::Transformer),
+            _ => Err(format!("arch.name: is `{name}`; it must be of trm, trm_singlez, trm_hier6, hrm or transformers_baseline")),
+        }
     }
+
+    /// What all models of the family have, whatever else the file says.
+    fn settings(self) -> Vec<Setting> {
+        match self {
+            Self::Trm => Vec::new(),
+            Self::Hrm => vec![
+                ("gradient", json!("last_calls")),
+                ("continue_loss", json!(true)),
+                ("halt_rule", json!("over_continue")),
+                ("puzzle_emb_len", json!(0)),
+            ],
+            Self::Transformer => vec![("halt_rule", json!("over_continue")), ("puzzle_emb_len", json!(0))],
+        }
+    }
+}
+
+/// TRM chooses when to halt by its loss.
+fn halting(by_halt_alone: bool) -> [Setting; 2] {
+    let rule = if by_halt_alone { "positive" } else { "over_continue" };
+    [("continue_loss", json!(!by_halt_alone)), ("halt_rule", json!(rule))]
+}
+
+/// The reference's heads have a whole share of the width; what does not divide is left over.
+fn head_width(arch: &Map<String, Value>) -> Option<Setting> {
+    let count = |key: &str| arch.get(key).and_then(Value::as_u64).filter(|count| *count > 0);
+    let (width, heads) = (count("hidden_size")?, count("num_heads")?);
+    (width % heads != 0).then(|| ("head_width", json!(width / heads)))
 }
 
 fn loss(value: &Value) -> Result<Option<Setting>, String> {
@@ -133,7 +178,7 @@ fn is_true(key: &str, value: &Value) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tinysweep_proto::config::{Loss, PosEncodings, Variant};
+    use tinysweep_proto::config::{HaltRule, Loss, PosEncodings, Variant};
 
     fn config(text: &str) -> Result<TrialConfig, String> {
         apply(TrialConfig::default(), &parse(text)?)
@@ -152,6 +197,17 @@ mod tests {
     }
 
     #[test]
+    fn the_references_other_models_are_understood() {
+        let hrm = config("arch: {name: hrm.hrm_act_v1@H, H_layers: 4, L_layers: 4, L_cycles: 2}").unwrap();
+        assert_eq!((hrm.h_layers, hrm.layers, hrm.halt_rule, hrm.prefix_len()), (Some(4), 4, HaltRule::OverContinue, 1));
+        let text = "arch: {name: a.transformers_baseline@T, H_layers: 8, L_layers: 3, hidden_size: 512, num_heads: 12}";
+        let direct = config(text).unwrap();
+        assert_eq!((direct.layers, direct.head_width, direct.l_cycles), (8, Some(42), 6));
+        let act = config("arch: {name: trm@A, no_ACT_continue: false}").unwrap();
+        assert_eq!((act.continue_loss, act.halt_rule), (true, HaltRule::OverContinue));
+    }
+
+    #[test]
     fn names_of_ours_may_be_grouped() {
         let read = config("width: 64\nlayers: 3\ntrain: {lr: 0.5}\n").unwrap();
         assert_eq!((read.hidden_size, read.layers, read.train.lr), (64, 3, 0.5));
@@ -163,11 +219,12 @@ mod tests {
             ("- 1", "is not a mapping of names to values"),
             ("arch: 3", "arch: is not a mapping"),
             ("widht: 3", "unknown hyper-parameter `widht`; did you mean `width`?"),
-            ("arch: {hiden_size: 3}", "arch: unknown hyper-parameter `hiden_size`; did you mean `hidden_size`?"),
-            ("arch: {}\nlrr: 1", "unknown hyper-parameter `lrr`"),
-            ("arch: {name: recursive_reasoning.hrm@HRM}", "arch.name: is `recursive_reasoning.hrm@HRM`; checkpoints of"),
-            ("arch: {loss: {loss_type: focal}}", "arch.loss.loss_type: is `focal`"),
-            ("arch: {mlp_t: 1}", "arch.mlp_t: is `1`; it must be true or false"),
+            ("arch: {hidden_size: 3}", "arch.name: is missing; it says which model it is"),
+            ("arch: {name: trm@A, hiden_size: 3}", "arch: unknown hyper-parameter `hiden_size`; did you mean `hidden_size`?"),
+            ("arch: {name: trm@A}\nlrr: 1", "unknown hyper-parameter `lrr`"),
+            ("arch: {name: a.gpt@B}", "arch.name: is `a.gpt@B`; it must be of trm, "),
+            ("arch: {name: trm@A, loss: {loss_type: focal}}", "arch.loss.loss_type: is `focal`"),
+            ("arch: {name: trm@A, mlp_t: 1}", "arch.mlp_t: is `1`; it must be true or false"),
             ("layers: many", "layers: invalid type"),
         ] {
             let error = config(text).unwrap_err();
