@@ -4,8 +4,8 @@
 
 mod import;
 mod pickle;
-mod pytorch;
-mod settings;
+pub mod pytorch;
+pub mod settings;
 mod shapes;
 mod view;
 
@@ -110,10 +110,19 @@ pub fn load(dir: &Path) -> Result<Checkpoint, CheckpointError> {
     }
     let (config, shape) = (&description.config, description.task.shape());
     let path = dir.join(WEIGHTS);
-    let model = candle_core::safetensors::load_buffer(&read_limited(&path, weights_limit(config, &shape))?, &candle_core::Device::Cpu)
-        .and_then(|tensors| Model::new(config, shape, Parameters::from_tensors(config, &shape, tensors)?))
-        .map_err(|error| malformed(&path, message(error)))?;
+    let bytes = read_limited(&path, weights_limit(config, &shape))?;
+    let model = model_of(config, shape, &bytes).map_err(|message| malformed(&path, message))?;
     Ok(Checkpoint { task: description.task, model })
+}
+
+/// The model of `config` whose weights are the safetensors file `bytes`.
+///
+/// # Errors
+/// Why they are no such file; names every tensor that does not fit.
+pub fn model_of(config: &TrialConfig, shape: DataShape, bytes: &[u8]) -> Result<Model, String> {
+    candle_core::safetensors::load_buffer(bytes, &candle_core::Device::Cpu)
+        .and_then(|tensors| Model::new(config, shape, Parameters::from_tensors(config, &shape, tensors)?))
+        .map_err(message)
 }
 
 /// What an operation on tensors says, without the backtrace that it may carry: the file is wrong, not the program.

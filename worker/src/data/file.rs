@@ -35,8 +35,11 @@ pub fn read_text(path: &Path) -> Result<Vec<u8>, DataError> {
     }
 }
 
-/// `bytes`, uncompressed if they are gzip: at most `limit` bytes, whatever a small file claims to unfold to.
-fn decompress(bytes: Vec<u8>, file: &str, limit: u64) -> Result<Vec<u8>, DataError> {
+/// `bytes`, uncompressed if they are gzip: at most `limit` bytes, whatever a small file claims to unfold to. `file` is for messages.
+///
+/// # Errors
+/// It is torn, damaged, or larger than `limit`.
+pub fn decompress(bytes: Vec<u8>, file: &str, limit: u64) -> Result<Vec<u8>, DataError> {
     if !bytes.starts_with(&GZIP_MAGIC) {
         return Ok(bytes);
     }

@@ -10,7 +10,7 @@ mod source;
 pub mod sudoku;
 
 pub use error::{DataError, RowProblem};
-pub use file::{load, read_text};
+pub use file::{decompress, load, read_text};
 pub use source::{DataRequest, Part, PreparedData, decode, prepare};
 
 use tinysweep_proto::dataset::Task;
