@@ -4,7 +4,7 @@ use std::{fs, io::Read, path::Path};
 
 use tinysweep_coordinator::domain::spec::{PartSpec, SweepSpec};
 use tinysweep_proto::{CHUNK_BYTES, dataset::DataFile, v1};
-use tinysweep_worker::data::{DataRequest, Part, PreparedData, prepare};
+use tinysweep_worker::data::{ArcRequest, DataRequest, Part, PreparedData, prepare};
 
 use crate::{
     client::{Client, refused, request},
@@ -45,6 +45,13 @@ impl SweepFile {
             test: part(&spec.data.test),
             seed: spec.data.seed,
             givens: spec.data.givens,
+            arc: spec.data.arc.as_ref().map(|arc| ArcRequest {
+                training: arc.training.iter().map(|file| folder.join(file)).collect(),
+                evaluation: folder.join(&arc.evaluation),
+                augmentations: arc.augmentations,
+                seed: arc.seed,
+                allow_overlap: arc.allow_overlap,
+            }),
         };
         let data = prepare(&wanted).map_err(|problem| Failure::bad_input(format!("{file_name}: data: {problem}")))?;
         Ok(Self { yaml, file_name, spec, data })

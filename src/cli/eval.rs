@@ -34,7 +34,8 @@ pub fn execute(args: &EvalArgs) -> Result<(), Failure> {
     let examples = load(&args.data, loaded.task).map_err(Failure::bad_input)?;
     let config = loaded.model.config();
     let steps = args.steps.map_or(config.halt_max_steps, NonZeroUsize::get);
-    let result = evaluate(&loaded.model, &examples, config.evaluation.batch_size, steps)?;
+    let items: Vec<_> = examples.items().collect();
+    let result = evaluate(&loaded.model, &examples, &items, config.evaluation.batch_size, steps)?;
     let rows = result.by_step.iter().enumerate().map(|(index, score)| {
         vec![(index + 1).to_string(), format!("{:.6}", score.exact_accuracy), format!("{:.6}", score.token_accuracy)]
     });
@@ -43,7 +44,7 @@ pub fn execute(args: &EvalArgs) -> Result<(), Failure> {
     let value = json!({
         "examples": examples.len(),
         "supervision_steps": steps,
-        "metrics": BTreeMap::from(last.metrics()),
+        "metrics": BTreeMap::from_iter(result.metrics()),
         "exact_accuracy_by_step": result.by_step.iter().map(|score| score.exact_accuracy).collect::<Vec<_>>(),
         "token_accuracy_by_step": result.by_step.iter().map(|score| score.token_accuracy).collect::<Vec<_>>(),
     });

@@ -31,7 +31,7 @@ pub struct LeaderboardArgs {
 /// Prints the leaderboard.
 pub async fn execute(args: LeaderboardArgs) -> Result<(), Failure> {
     let client = Client::connect(&args.coordinator.coordinator).await?;
-    let wanted = GetLeaderboardRequest { sweep: args.sweep, benchmark: args.benchmark.unwrap_or_default() };
+    let wanted = GetLeaderboardRequest { sweep: args.sweep, benchmark: args.benchmark.unwrap_or_default(), ..Default::default() };
     print(&client, wanted, args.output).await
 }
 

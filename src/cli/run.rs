@@ -82,7 +82,7 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
             return Err(anyhow::anyhow!("interrupted: sweep {} is cancelled, its results so far stay in {}", submitted.id, args.data_dir.display()).into());
         }
     };
-    let wanted = GetLeaderboardRequest { sweep: submitted.id.clone(), benchmark: String::new() };
+    let wanted = GetLeaderboardRequest { sweep: submitted.id.clone(), benchmark: String::new(), ..Default::default() };
     leaderboard::print(&client, wanted, args.output).await?;
     verdict(&client, &submitted.id, state).await
 }

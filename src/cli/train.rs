@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use tinysweep_worker::{
     checkpoint,
-    data::decode,
+    data::{Split, decode},
     report::{Directive, Report, Reporter},
     train::{Outcome, train},
 };
@@ -47,12 +47,15 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
         )));
     };
     let dataset = &file.data.dataset;
-    let train_set = decode(&file.data.train, &dataset.train, dataset.task).map_err(Failure::bad_input)?;
-    let test_set = decode(&file.data.test, &dataset.test, dataset.task).map_err(Failure::bad_input)?;
+    let train_set = decode(&file.data.train, &dataset.train, dataset.task, Split::Train).map_err(Failure::bad_input)?;
+    let test_set = decode(&file.data.test, &dataset.test, dataset.task, Split::Test).map_err(Failure::bad_input)?;
     let mut bar = Bar::new(proposal.config.train.steps as u64);
     let outcome = train(&proposal.config, args.seed, &train_set, &test_set, &mut bar)?;
     bar.0.finish();
     checkpoint::save(&args.out, &outcome.model, &proposal.config, dataset.task)?;
+    if let Some(votes) = &outcome.votes {
+        votes.save(&args.out)?;
+    }
     print(args, &outcome)
 }
 

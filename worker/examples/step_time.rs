@@ -51,7 +51,7 @@ fn main() -> candle_core::Result<()> {
 
 /// Milliseconds of each timed step.
 fn times(config: &TrialConfig) -> candle_core::Result<Vec<f64>> {
-    let shape = Task::Sudoku6x6.shape();
+    let shape = Task::Sudoku6x6.shape(1);
     let model = Model::init(config, shape, &mut generator(0, Stream::Weights))?;
     let mut trainer = Trainer::new(model, generator(0, Stream::Halting))?;
     let mut rng = generator(0, Stream::Data);

@@ -11,6 +11,7 @@ use tinysweep_proto::{
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::{
+    data::Split,
     datasets::{Datasets, FetchError},
     report::Report,
     runner::{self, Job, JobError, StopFlag},
@@ -89,8 +90,8 @@ async fn try_start(
     let job = Job {
         config,
         seed: lease.seed,
-        train: surroundings.datasets.get(&connection, &dataset.train, dataset.task).await?,
-        test: surroundings.datasets.get(&connection, &dataset.test, dataset.task).await?,
+        train: surroundings.datasets.get(&connection, &dataset.train, dataset.task, Split::Train).await?,
+        test: surroundings.datasets.get(&connection, &dataset.test, dataset.task, Split::Test).await?,
         checkpoint: surroundings.checkpoints.join(folder_name(attempt)),
     };
     let checkpoint = format!("{}:{}", surroundings.host, job.checkpoint.display());

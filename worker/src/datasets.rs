@@ -15,7 +15,7 @@ use tinysweep_proto::{
 };
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::data::{self, DataError, Examples};
+use crate::data::{self, DataError, Examples, Split};
 
 /// Why a data file cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +52,8 @@ pub enum FetchError {
 /// The data sets that this worker has.
 pub struct Datasets {
     directory: PathBuf,
-    /// Decoded files by hash. Trials of one sweep share them.
-    decoded: Mutex<HashMap<String, Arc<Examples>>>,
+    /// Decoded files by hash, and by split where a file has both. Trials of one sweep share them.
+    decoded: Mutex<HashMap<(String, Split), Arc<Examples>>>,
     /// Held while fetching, so that slots that want the same file do not fetch it twice.
     fetching: AsyncMutex<()>,
 }
@@ -64,33 +64,34 @@ impl Datasets {
         Self { directory, decoded: Mutex::default(), fetching: AsyncMutex::default() }
     }
 
-    /// The puzzles of `file`: from memory, else from disk, else from the coordinator.
+    /// The puzzles of `split` in `file`: from memory, else from disk, else from the coordinator.
     ///
     /// # Errors
     /// The file cannot be fetched or kept, or is not the announced one.
-    pub async fn get(&self, connection: &Connection, file: &DataFile, task: Task) -> Result<Arc<Examples>, FetchError> {
+    pub async fn get(&self, connection: &Connection, file: &DataFile, task: Task, split: Split) -> Result<Arc<Examples>, FetchError> {
         let _one_at_a_time = self.fetching.lock().await;
-        if let Some(examples) = self.remembered(&file.sha256) {
+        let key = (file.sha256.clone(), split);
+        if let Some(examples) = self.remembered(&key) {
             return Ok(examples);
         }
         let path = self.directory.join(&file.sha256);
-        let examples = match fs::read(&path).ok().and_then(|text| data::decode(&text, file, task).ok()) {
+        let examples = match fs::read(&path).ok().and_then(|text| data::decode(&text, file, task, split).ok()) {
             Some(examples) => examples,
             // Not there, or damaged: the coordinator's copy replaces it.
             None => {
                 let text = fetch(connection, file).await?;
-                let examples = data::decode(&text, file, task)?;
+                let examples = data::decode(&text, file, task, split)?;
                 keep(&path, &text).map_err(|source| FetchError::Disk { path, source })?;
                 examples
             }
         };
         let examples = Arc::new(examples);
-        self.decoded.lock().expect("no holder of this lock panics").insert(file.sha256.clone(), examples.clone());
+        self.decoded.lock().expect("no holder of this lock panics").insert(key, examples.clone());
         Ok(examples)
     }
 
-    fn remembered(&self, sha256: &str) -> Option<Arc<Examples>> {
-        self.decoded.lock().expect("no holder of this lock panics").get(sha256).cloned()
+    fn remembered(&self, key: &(String, Split)) -> Option<Arc<Examples>> {
+        self.decoded.lock().expect("no holder of this lock panics").get(key).cloned()
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
 
     fn small() -> Parameters {
         let config = TrialConfig { hidden_size: 8, layers: 1, ..TrialConfig::default() };
-        Parameters::init(&config, &Task::Sudoku4x4.shape(), &mut generator(1, Stream::Weights)).unwrap()
+        Parameters::init(&config, &Task::Sudoku4x4.shape(1), &mut generator(1, Stream::Weights)).unwrap()
     }
 
     fn raise(parameters: &Parameters) {

@@ -3,9 +3,11 @@
 use candle_core::Result;
 
 use crate::{
-    data::Examples,
-    loss::{Label, Score, grade},
-    model::{Gradient, Model},
+    data::{Examples, Item},
+    kernels::slices,
+    loss::{Label, Score, grade, most_likely},
+    model::{Gradient, Model, Output},
+    votes::Votes,
 };
 
 /// Means over all examples after one supervision step.
@@ -28,9 +30,29 @@ pub struct StepScore {
 pub struct Evaluation {
     /// One per supervision step. The last one is the result; the others tell what less thinking would have given.
     pub by_step: Vec<StepScore>,
+    /// What ARC's augmented test inputs were answered after the last supervision step; nothing for other tasks.
+    pub votes: Option<Votes>,
 }
 
 impl Evaluation {
+    /// The metrics of [`tinysweep_proto::metric::TEST_METRICS`] that the task has, by name.
+    pub fn metrics(&self) -> Vec<(&'static str, f64)> {
+        let votes = self.votes.iter().flat_map(Votes::metrics);
+        self.last().metrics().into_iter().chain(votes).collect()
+    }
+
+    /// Adds the votes of `earlier` evaluations, and these to them. So the reference logs its pass@K during training: as what an ensemble of
+    /// all checkpoints so far would reach.
+    pub fn accumulate(&mut self, earlier: &mut Option<Votes>) {
+        let mut all = earlier.take();
+        match (&mut all, self.votes.take()) {
+            (Some(all), Some(votes)) => all.absorb(votes),
+            (_, votes) => all = votes,
+        }
+        self.votes.clone_from(&all);
+        *earlier = all;
+    }
+
     /// The scores after the last supervision step.
     pub fn last(&self) -> StepScore {
         self.by_step.last().copied().unwrap_or_default()
@@ -38,8 +60,8 @@ impl Evaluation {
 }
 
 impl StepScore {
-    /// The metrics of [`tinysweep_proto::metric::TEST_METRICS`], by name.
-    pub fn metrics(&self) -> [(&'static str, f64); 5] {
+    /// Its metrics, by name.
+    fn metrics(&self) -> [(&'static str, f64); 5] {
         [
             ("test/exact_accuracy", self.exact_accuracy),
             ("test/token_accuracy", self.token_accuracy),
@@ -66,31 +88,62 @@ impl StepScore {
     }
 }
 
-/// Answers every example with `steps` supervision steps, none halting early, `batch_size` at once.
+/// Answers `items` of `examples` with `steps` supervision steps, none halting early, `batch_size` at once.
 ///
 /// # Errors
-/// When an example has tokens that the model does not know.
-pub fn evaluate(model: &Model, examples: &Examples, batch_size: usize, steps: usize) -> Result<Evaluation> {
+/// When an example has tokens or an identifier that the model does not know.
+pub fn evaluate(model: &Model, examples: &Examples, items: &[Item], batch_size: usize, steps: usize) -> Result<Evaluation> {
     let mut by_step = vec![StepScore::default(); steps];
-    let seq_len = model.shape().seq_len;
-    for (inputs, labels) in examples.inputs.chunks(batch_size * seq_len).zip(examples.labels.chunks(batch_size * seq_len)) {
-        let tokens: Vec<u32> = inputs.iter().map(|&token| token.into()).collect();
-        let labels: Vec<Label> = labels.iter().map(|&token| label(token)).collect();
-        let batch = tokens.len() / seq_len;
-        let input = model.input(&tokens, &vec![0; batch])?;
-        let mut latents = model.initial_latents(batch)?;
-        for sums in &mut by_step {
+    let mut votes = Votes::new(examples);
+    for items in items.chunks(batch_size) {
+        let batch = Batch::read(examples, items);
+        let input = model.input(&batch.tokens, &batch.identifiers)?;
+        let mut latents = model.initial_latents(batch.identifiers.len())?;
+        for (sums, step) in by_step.iter_mut().zip(1..) {
             let output = model.forward(&input, &latents, Gradient::None)?;
-            for score in grade(model.config().loss, &output, &labels)?.scores {
-                sums.add(&score);
+            let scores = grade(model.config().loss, &output, &batch.labels)?.scores;
+            scores.iter().for_each(|score| sums.add(score));
+            if let Some(votes) = votes.as_mut().filter(|_| step == steps) {
+                let predictions = predictions(&output)?;
+                for ((item, tokens), score) in items.iter().zip(predictions.chunks_exact(examples.task.seq_len())).zip(&scores) {
+                    votes.add(examples, *item, tokens, score.q_halt);
+                }
             }
             latents = output.latents;
         }
     }
     for sums in &mut by_step {
-        sums.divide(examples.len().max(1) as f64);
+        sums.divide(items.len().max(1) as f64);
     }
-    Ok(Evaluation { by_step })
+    Ok(Evaluation { by_step, votes })
+}
+
+/// The most likely token at each position, `[batch · seq_len]`.
+fn predictions(output: &Output) -> Result<Vec<u8>> {
+    let vocabulary = output.logits.dims3()?.2;
+    slices::read(&output.logits, |logits| logits.chunks_exact(vocabulary).map(|logits| most_likely(logits) as u8).collect())
+}
+
+/// Examples that are answered at once.
+struct Batch {
+    tokens: Vec<u32>,
+    labels: Vec<Label>,
+    identifiers: Vec<u32>,
+}
+
+impl Batch {
+    fn read(examples: &Examples, items: &[Item]) -> Self {
+        let seq_len = examples.task.seq_len();
+        let (mut input, mut answer) = (vec![0; seq_len], vec![0; seq_len]);
+        let mut batch = Self { tokens: Vec::new(), labels: Vec::new(), identifiers: Vec::new() };
+        for item in items {
+            examples.read(*item, &mut input, &mut answer);
+            batch.tokens.extend(input.iter().map(|&token| u32::from(token)));
+            batch.labels.extend(answer.iter().map(|&token| label(token)));
+            batch.identifiers.push(examples.identifier(*item));
+        }
+        batch
+    }
 }
 
 /// What a token of an answer asks for: 0 is padding, which asks for nothing.

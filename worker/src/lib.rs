@@ -31,3 +31,4 @@ pub mod runner;
 pub mod schedule;
 pub mod train;
 pub mod trainer;
+pub mod votes;

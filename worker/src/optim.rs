@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn clipping_bounds_the_norm_of_all_gradients_together() {
         let config = TrialConfig { hidden_size: 8, layers: 1, ..TrialConfig::default() };
-        let parameters = Parameters::init(&config, &Task::Sudoku4x4.shape(), &mut generator(1, Stream::Weights)).unwrap();
+        let parameters = Parameters::init(&config, &Task::Sudoku4x4.shape(1), &mut generator(1, Stream::Weights)).unwrap();
         let sum = parameters.trained().map(|entry| entry.var.sum_all()).reduce(|a, b| a? + b?).unwrap().unwrap();
         let gradients = sum.backward().unwrap();
         let norm = (parameters.trained_count() as f64).sqrt();

@@ -103,17 +103,22 @@ mod tests {
 
     fn model() -> Model {
         let config = TrialConfig { hidden_size: 16, layers: 1, inner_multiple: 8, halt_max_steps: 3, ..TrialConfig::default() };
-        Model::init(&config, Task::Sudoku4x4.shape(), &mut generator(5, Stream::Weights)).unwrap()
+        Model::init(&config, Task::Sudoku4x4.shape(1), &mut generator(5, Stream::Weights)).unwrap()
     }
 
     #[test]
     fn answers_are_those_that_evaluation_grades() {
         let model = model();
-        let (examples, _) = generate(Task::Sudoku4x4, 1, 1, Givens::aim(8), 3).unwrap();
+        let (examples, _) = generate(tinysweep_proto::dataset::Sudoku::Grid4x4, 1, 1, Givens::aim(8), 3).unwrap();
         let question: Vec<_> = examples.question(0).iter().map(|token| u32::from(*token)).collect();
         let answers = predict(&model, &question, 0, 5).unwrap();
         assert!(answers.iter().all(|answer| (answer.halt_probability - 0.006_692_85).abs() < 1e-6 && !answer.wants_to_halt));
-        let graded: Vec<f64> = evaluate(&model, &examples, 1, 5).unwrap().by_step.iter().map(|score| score.token_accuracy).collect();
+        let graded: Vec<f64> = evaluate(&model, &examples, &examples.items().collect::<Vec<_>>(), 1, 5)
+            .unwrap()
+            .by_step
+            .iter()
+            .map(|score| score.token_accuracy)
+            .collect();
         let right = |tokens: &[u32], examples: &Examples| {
             let pairs = tokens.iter().zip(examples.answer(0));
             pairs.filter(|(found, wanted)| **found == u32::from(**wanted)).count() as f64 / 16.0

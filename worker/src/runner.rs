@@ -96,6 +96,9 @@ pub fn spawn(
 fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
     let outcome = train(&job.config, job.seed, &job.train, &job.test, reporter)?;
     checkpoint::save(&job.checkpoint, &outcome.model, &job.config, job.train.task)?;
+    if let Some(votes) = &outcome.votes {
+        votes.save(&job.checkpoint)?;
+    }
     Ok(outcome)
 }
 

@@ -13,13 +13,14 @@ use tinysweep_proto::config::{ConfigError, TrialConfig, check};
 
 use crate::{
     carry::Row,
-    data::{Examples, sampler::Sampler},
-    eval::{evaluate, label},
+    data::{Examples, Item, sampler::Sampler},
+    eval::{Evaluation, evaluate, label},
     loss::Score,
     model::Model,
     random::{Stream, generator},
     report::{Directive, Report, Reporter},
     trainer::{Ended, Step, Trainer},
+    votes::Votes,
 };
 
 /// Training metrics are means over windows of this share of the run.
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub wall_seconds: f64,
     /// Trained numbers, the puzzle table excluded.
     pub parameters: usize,
+    /// What ARC's augmented test inputs were answered; nothing for other tasks.
+    pub votes: Option<Votes>,
     /// The model with averaged weights, which was measured.
     pub model: Model,
 }
@@ -81,11 +84,20 @@ pub fn train(
     reporter: &mut dyn Reporter,
 ) -> Result<Outcome, TrainError> {
     check_input(config, train, test)?;
-    let model = Model::init(config, train.task.shape(), &mut generator(seed, Stream::Weights))?;
+    let model = Model::init(config, train.shape(), &mut generator(seed, Stream::Weights))?;
     let mut trainer = Trainer::new(model, generator(seed, Stream::Halting))?;
-    let mut source = Source::new(Sampler::new(train, config.augment, generator(seed, Stream::Data).next_u64()), train);
+    let mut source = Source::new(Sampler::new(train, config.augmentation(train.task), generator(seed, Stream::Data).next_u64()), train);
     let subset = subset(test, config.evaluation.examples);
+    let whole: Vec<Item> = test.items().collect();
     let mut progress = Progress::new(config, reporter);
+    let mut earlier = None;
+    let mut measure = |model: &Model, items: &[Item]| {
+        let mut evaluation = evaluate(model, test, items, config.evaluation.batch_size, config.halt_max_steps)?;
+        if config.evaluation.arc_accumulate_votes {
+            evaluation.accumulate(&mut earlier);
+        }
+        Ok::<_, TrainError>(evaluation)
+    };
 
     for step in 1..=config.train.steps {
         let computed = trainer.compute(|_| source.next())?;
@@ -99,23 +111,29 @@ pub fn train(
         }
         let every = config.evaluation.every;
         if every > 0 && step % every == 0 && step < config.train.steps {
-            let scores = evaluate(&trainer.averaged_model()?, &subset, config.evaluation.batch_size, config.halt_max_steps)?;
-            progress.report(step, scores.last().metrics().map(|(name, value)| (name.to_owned(), value)).to_vec())?;
+            let evaluation = measure(&trainer.averaged_model()?, &subset)?;
+            progress.report(step, named(&evaluation))?;
         }
         progress.break_silence(step)?;
     }
 
     let model = trainer.averaged_model()?;
-    let evaluation = evaluate(&model, test, config.evaluation.batch_size, config.halt_max_steps)?;
+    let evaluation = measure(&model, &whole)?;
     Ok(Outcome {
-        metrics: evaluation.last().metrics().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        metrics: named(&evaluation).into_iter().collect(),
         exact_accuracy_by_step: evaluation.by_step.iter().map(|score| score.exact_accuracy).collect(),
         token_accuracy_by_step: evaluation.by_step.iter().map(|score| score.token_accuracy).collect(),
         steps: config.train.steps,
         wall_seconds: progress.started.elapsed().as_secs_f64(),
         parameters: model.parameters().trained_count(),
+        votes: evaluation.votes,
         model,
     })
+}
+
+/// The metrics as they are reported.
+fn named(evaluation: &Evaluation) -> Vec<(String, f64)> {
+    evaluation.metrics().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn check_input(config: &TrialConfig, train: &Examples, test: &Examples) -> Result<(), TrainError> {
@@ -125,14 +143,20 @@ fn check_input(config: &TrialConfig, train: &Examples, test: &Examples) -> Resul
     if train.task != test.task {
         return Err(TrainError::Data(format!("the training puzzles are {}, the test puzzles {}", train.task.name(), test.task.name())));
     }
+    if train.puzzle_identifiers != test.puzzle_identifiers {
+        let (train, test) = (train.puzzle_identifiers, test.puzzle_identifiers);
+        return Err(TrainError::Data(format!(
+            "the training puzzles have {train} identifiers, the test puzzles {test}; they share one table"
+        )));
+    }
     for (split, examples) in [("training", train), ("test", test)] {
         if examples.is_empty() {
             return Err(TrainError::Data(format!("there is no {split} puzzle; at least one is needed")));
         }
-        if examples.inputs.len() != examples.labels.len() || examples.inputs.len() % examples.task.shape().seq_len != 0 {
+        if examples.inputs.len() != examples.labels.len() || examples.inputs.len() % examples.task.seq_len() != 0 {
             return Err(TrainError::Data(format!("the {split} puzzles have questions or answers that are not whole")));
         }
-        let vocabulary = examples.task.shape().vocab_size;
+        let vocabulary = examples.task.vocab_size();
         if let Some(token) = examples.inputs.iter().chain(&examples.labels).find(|token| usize::from(**token) >= vocabulary) {
             return Err(TrainError::Data(format!("the {split} puzzles have token {token}; tokens are below {vocabulary}")));
         }
@@ -141,11 +165,11 @@ fn check_input(config: &TrialConfig, train: &Examples, test: &Examples) -> Resul
 }
 
 /// `count` examples at even distances, so that a file which is sorted by difficulty gives all of them.
-fn subset(examples: &Examples, count: usize) -> Examples {
-    let (len, seq_len) = (examples.len(), examples.task.shape().seq_len);
+fn subset(examples: &Examples, count: usize) -> Vec<Item> {
+    let len = examples.len();
     let count = count.min(len);
-    let pick = |tokens: &[u8]| (0..count).flat_map(|index| tokens[index * len / count * seq_len..][..seq_len].to_vec()).collect();
-    Examples { task: examples.task, inputs: pick(&examples.inputs), labels: pick(&examples.labels) }
+    let mut picks = (0..count).map(|index| index * len / count).peekable();
+    examples.items().enumerate().filter(|(index, _)| picks.next_if_eq(index).is_some()).map(|(_, item)| item).collect()
 }
 
 /// Training examples as slots take them.
@@ -157,16 +181,16 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(sampler: Sampler<'a>, examples: &Examples) -> Self {
-        let seq_len = examples.task.shape().seq_len;
+        let seq_len = examples.task.seq_len();
         Self { sampler, input: vec![0; seq_len], label: vec![0; seq_len] }
     }
 
     fn next(&mut self) -> Row {
-        self.sampler.next(&mut self.input, &mut self.label);
+        let identifier = self.sampler.next(&mut self.input, &mut self.label);
         Row {
             tokens: self.input.iter().map(|&token| token.into()).collect(),
             labels: self.label.iter().map(|&token| label(token)).collect(),
-            identifier: 0,
+            identifier,
         }
     }
 }

@@ -17,7 +17,7 @@ fn puzzles() -> Examples {
     let grids = ["1234341221434321", "2143431212343412", "1342243131244213", "4321214334121234"];
     let labels: Vec<u8> = grids.iter().flat_map(|grid| grid.bytes().map(|digit| digit - b'0' + 1)).collect();
     let inputs = labels.iter().enumerate().map(|(index, &token)| if index % 16 < 12 { token } else { 1 }).collect();
-    Examples { task: Task::Sudoku4x4, inputs, labels }
+    Examples::plain(Task::Sudoku4x4, inputs, labels)
 }
 
 fn config(variant: Variant) -> TrialConfig {
@@ -31,7 +31,7 @@ fn config(variant: Variant) -> TrialConfig {
         halt_max_steps: 3,
         inner_multiple: 32,
         puzzle_emb_len: 1,
-        augment: Augment::None,
+        augment: Some(Augment::None),
         train: TrainConfig {
             steps: 60,
             batch_size: 8,
@@ -41,7 +41,7 @@ fn config(variant: Variant) -> TrialConfig {
             ema_rate: 0.9,
             ..TrainConfig::default()
         },
-        evaluation: EvaluationConfig { every: 25, examples: 2, batch_size: 3 },
+        evaluation: EvaluationConfig { every: 25, examples: 2, batch_size: 3, ..EvaluationConfig::default() },
         ..TrialConfig::default()
     }
 }
@@ -146,7 +146,7 @@ fn a_stop_ends_training() {
 fn what_cannot_be_trained_is_refused() {
     let mut log = Log { points: Vec::new(), left: usize::MAX };
     let mut with = |config: &TrialConfig, examples: &Examples| train(config, 1, examples, &puzzles(), &mut log).unwrap_err();
-    let none = Examples { task: Task::Sudoku4x4, inputs: Vec::new(), labels: Vec::new() };
+    let none = Examples::plain(Task::Sudoku4x4, Vec::new(), Vec::new());
     assert!(with(&config(Variant::Att), &none).to_string().contains("no training puzzle"));
     let other = Examples { task: Task::Sudoku6x6, ..puzzles() };
     assert!(with(&config(Variant::Att), &other).to_string().contains("sudoku-6x6"));

@@ -1,16 +1,17 @@
 //! The leaderboard: one row for each configuration and each published figure, best first.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use tinysweep_proto::config::{TrialConfig, size};
-use tinysweep_proto::dataset::{Benchmark, Dataset, benchmark};
+use tinysweep_proto::dataset::{Benchmark, Dataset};
 use tinysweep_proto::metric::Goal;
 
-use super::baselines::Published;
-use super::spec::MetricSpec;
+use super::baselines::{Published, Selection};
+use super::spec::{MetricSpec, Role};
 use super::statistics::{Interval, confidence_95, mean};
 
-/// What a trial has come to. The three lists are over completed replicates and need not be equally long: old workers may report less.
+/// What a trial has come to. The four lists are over completed replicates and need not be equally long: old workers may report less.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrialResult {
     /// Id of its sweep.
@@ -19,12 +20,16 @@ pub struct TrialResult {
     pub number: u32,
     /// Its name.
     pub name: String,
+    /// Whether it is one of the sweep's own.
+    pub role: Role,
     /// Its configuration.
     pub config: TrialConfig,
     /// What it was trained and measured on.
     pub dataset: Dataset,
     /// The leaderboard's metric, one for each replicate; not a number where a replicate diverged.
     pub values: Vec<f64>,
+    /// Every metric by name, for each replicate.
+    pub metrics: Vec<BTreeMap<String, f64>>,
     /// Wall time of each replicate.
     pub wall_seconds: Vec<f64>,
     /// For each replicate the exact accuracy after supervision step 1, 2, …; may be empty.
@@ -36,6 +41,8 @@ pub struct TrialResult {
 pub enum RowKind {
     /// A trial's, measured here.
     Trial,
+    /// A baseline's, measured here beside a sweep.
+    MeasuredBaseline,
     /// Others', published.
     Published,
 }
@@ -67,10 +74,16 @@ pub struct Row {
     pub wall_seconds: Option<f64>,
     /// The configuration of a trial.
     pub config: Option<TrialConfig>,
-    /// The trial's interval overlaps that of the best trial, so that the two cannot be told apart.
+    /// The interval overlaps that of the best row measured here, so that the two cannot be told apart.
     pub tied_with_best: bool,
     /// The data stand in for the benchmark's own.
     pub proxy: bool,
+    /// Every metric by name: means over replicates, or the published figure.
+    pub metrics: BTreeMap<String, f64>,
+    /// What a publication prints after ±.
+    pub spread: Option<f64>,
+    /// A published figure that was not read in its source.
+    pub second_hand: bool,
     /// Where a published figure comes from.
     pub source: String,
     /// What to know before comparing a published figure.
@@ -81,27 +94,27 @@ pub struct Row {
     pub exact_accuracy_by_step: Vec<f64>,
 }
 
-/// Ranks `trials` and the figures of `published` for `benchmark`'s family, the best by `metric` first.
+/// Ranks `trials` and those figures of `published` that `selection` shows on the board of `benchmark`, the best by `metric` first.
 ///
 /// Trials without a completed replicate have no row. What is not a number comes last; equals are ordered by fewer parameters,
-/// then sweep and number. Only trials can tie with the best, and with the best trial: published figures have no interval.
-pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], published: &[Published]) -> Vec<Row> {
+/// then sweep and number. Only what was measured here can tie with the best of it: published figures have no interval.
+pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], published: &[Published], selection: Selection) -> Vec<Row> {
     let measured = trials.iter().filter_map(trial_row);
-    let others = published.iter().filter(|figure| figure.metric == metric.name && is_of_family(figure, benchmark)).map(published_row);
+    let is_shown = |figure: &&Published| figure.metric == metric.name && selection.shows(figure, benchmark);
+    let others = published.iter().filter(is_shown).map(published_row);
     let mut rows: Vec<_> = measured.chain(others).collect();
     rows.sort_by(|a, b| compare(a, b, metric.goal));
     mark_ties(&mut rows);
     rows
 }
 
-fn is_of_family(figure: &Published, asked: &Benchmark) -> bool {
-    benchmark(&figure.benchmark).is_some_and(|own| own.family == asked.family)
-}
-
 fn trial_row(trial: &TrialResult) -> Option<Row> {
-    let size = size(&trial.config, &trial.dataset.task.shape());
+    let size = size(&trial.config, &trial.dataset.shape());
     Some(Row {
-        kind: RowKind::Trial,
+        kind: match trial.role {
+            Role::Proposed => RowKind::Trial,
+            Role::Baseline => RowKind::MeasuredBaseline,
+        },
         name: trial.name.clone(),
         benchmark: trial.dataset.benchmark.clone(),
         mean: mean(&trial.values)?,
@@ -115,6 +128,9 @@ fn trial_row(trial: &TrialResult) -> Option<Row> {
         config: Some(trial.config.clone()),
         tied_with_best: false,
         proxy: trial.dataset.proxy,
+        metrics: mean_by_name(&trial.metrics),
+        spread: None,
+        second_hand: false,
         source: String::new(),
         caveat: String::new(),
         trial: Some((trial.sweep.clone(), trial.number)),
@@ -138,11 +154,23 @@ fn published_row(figure: &Published) -> Row {
         config: None,
         tied_with_best: false,
         proxy: false,
+        metrics: BTreeMap::from([(figure.metric.clone(), figure.value)]),
+        spread: figure.spread,
+        second_hand: figure.second_hand,
         source: figure.source.clone(),
         caveat: figure.full_caveat(),
         trial: None,
         exact_accuracy_by_step: Vec::new(),
     }
+}
+
+/// The mean of each metric over the replicates that report it.
+fn mean_by_name(replicates: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
+    let mut values = BTreeMap::<&String, Vec<f64>>::new();
+    for (name, value) in replicates.iter().flatten() {
+        values.entry(name).or_default().push(*value);
+    }
+    values.into_iter().filter_map(|(name, values)| Some((name.clone(), mean(&values)?))).collect()
 }
 
 /// The mean of each step over the replicates that got so far.
@@ -168,9 +196,10 @@ fn compare(a: &Row, b: &Row, goal: Goal) -> Ordering {
 }
 
 fn mark_ties(rows: &mut [Row]) {
-    let Some(best) = rows.iter().position(|row| row.kind == RowKind::Trial) else { return };
+    let is_measured = |row: &Row| row.kind != RowKind::Published;
+    let Some(best) = rows.iter().position(is_measured) else { return };
     let Some(best_interval) = rows[best].ci95 else { return };
-    for row in rows.iter_mut().skip(best + 1).filter(|row| row.kind == RowKind::Trial) {
+    for row in rows.iter_mut().skip(best + 1).filter(|row| is_measured(row)) {
         row.tied_with_best = row.ci95.is_some_and(|interval| interval.overlaps(&best_interval));
     }
 }
@@ -179,26 +208,35 @@ fn mark_ties(rows: &mut [Row]) {
 mod tests {
     use super::*;
     use crate::domain::baselines;
-    use tinysweep_proto::dataset::{DataFile, Task};
+    use tinysweep_proto::dataset::{DataFile, Format, Task, benchmark};
 
     const ACCURACY: MetricSpec = MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize };
 
     fn trial(number: u32, width: usize, values: &[f64]) -> TrialResult {
-        let file = DataFile { origin: "generated".into(), sha256: String::new(), bytes: 1, examples: 1 };
+        let file = DataFile { origin: "generated".into(), format: Format::Csv, sha256: String::new(), bytes: 1, examples: 1 };
         TrialResult {
             sweep: "s".into(),
             number,
             name: format!("hidden_size={width}"),
+            role: Role::Proposed,
             config: TrialConfig { hidden_size: width, ..TrialConfig::default() },
-            dataset: Dataset { benchmark: "sudoku-4x4".into(), task: Task::Sudoku4x4, proxy: true, train: file.clone(), test: file },
+            dataset: Dataset {
+                benchmark: "sudoku-4x4".into(),
+                task: Task::Sudoku4x4,
+                proxy: true,
+                puzzle_identifiers: 1,
+                train: file.clone(),
+                test: file,
+            },
             values: values.to_vec(),
+            metrics: values.iter().map(|value| BTreeMap::from([("test/lm_loss".to_owned(), 2.0 * value)])).collect(),
             wall_seconds: vec![10.0, 20.0],
             exact_accuracy_by_step: vec![vec![0.1, 0.3], vec![0.2]],
         }
     }
 
     fn board(metric: MetricSpec, trials: &[TrialResult]) -> Vec<Row> {
-        rank(benchmark("sudoku-4x4").unwrap(), metric, trials, &[])
+        rank(benchmark("sudoku-4x4").unwrap(), metric, trials, &[], Selection::All)
     }
 
     fn numbers(rows: &[Row]) -> Vec<u32> {
@@ -238,22 +276,31 @@ mod tests {
         assert_eq!((row.mean, row.n, row.wall_seconds, row.proxy), (0.5, 2, Some(15.0), true));
         assert_eq!(row.exact_accuracy_by_step.len(), 2);
         assert!((row.exact_accuracy_by_step[0] - 0.15).abs() < 1e-12 && row.exact_accuracy_by_step[1] == 0.3);
-        let size = size(&row.config.clone().unwrap(), &Task::Sudoku4x4.shape());
+        let size = size(&row.config.clone().unwrap(), &Task::Sudoku4x4.shape(1));
         assert_eq!((row.parameters, row.effective_depth), (Some(size.parameters), Some(42)));
         assert_eq!(row.train_flops, Some(size.train_flops_per_step as f64 * 65_104.0));
         assert_eq!(row.inference_flops, Some(size.inference_flops as f64));
+        assert_eq!(row.metrics, BTreeMap::from([("test/lm_loss".to_owned(), 1.0)]));
+    }
+
+    #[test]
+    fn baselines_that_were_measured_here_say_so_and_can_tie() {
+        let baseline = TrialResult { role: Role::Baseline, ..trial(1, 128, &[0.89, 0.91, 0.93]) };
+        let rows = board(ACCURACY, &[trial(0, 64, &[0.90, 0.92, 0.94]), baseline]);
+        let found: Vec<_> = rows.iter().map(|row| (row.kind, row.tied_with_best)).collect();
+        assert_eq!(found, [(RowKind::Trial, false), (RowKind::MeasuredBaseline, true)]);
     }
 
     #[test]
     fn published_figures_of_the_family_stand_among_the_trials_under_their_own_benchmark() {
-        let rows = rank(benchmark("sudoku-4x4").unwrap(), ACCURACY, &[trial(0, 64, &[0.6, 0.6])], baselines::published());
+        let rows = rank(benchmark("sudoku-4x4").unwrap(), ACCURACY, &[trial(0, 64, &[0.6, 0.6])], baselines::published(), Selection::All);
         let place = |name: &str| rows.iter().position(|row| row.name == name).unwrap();
         assert!(place("TRM-MLP 5M") < place("hidden_size=64") && place("hidden_size=64") < place("HRM 27M"));
         let published = &rows[place("HRM 27M")];
         assert_eq!((published.kind, published.benchmark.as_str(), published.n), (RowKind::Published, "sudoku-extreme", 0));
         assert_eq!((published.parameters, published.ci95, published.tied_with_best), (Some(27_000_000), None, false));
-        assert_eq!(published.source, "arXiv 2510.04871, table 1");
+        assert!(published.source.starts_with("arXiv 2506.21734 (HRM)"), "{}", published.source);
         let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
-        assert_eq!(rank(benchmark("sudoku-4x4").unwrap(), loss, &[], baselines::published()), []);
+        assert_eq!(rank(benchmark("sudoku-4x4").unwrap(), loss, &[], baselines::published(), Selection::All), []);
     }
 }

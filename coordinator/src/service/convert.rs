@@ -11,6 +11,7 @@ use crate::{
         lifecycle::{FailureKind, ReplicateStatus, SweepState},
         metric_name,
         outcome::TrialOutcome,
+        spec::Role,
     },
     live::LiveProgress,
     store::{AttemptRecord, Greeting, Progress, ReplicateRecord, Report, RunningRecord, SweepRecord, TrialRecord, WorkerRecord, goal_name},
@@ -164,7 +165,7 @@ const fn trial_state(status: ReplicateStatus) -> v1::TrialState {
 
 /// A trial for users.
 pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
-    let TrialRecord { number, name, config_json, config_hash, state, replicates, completed, metric, reason } = record;
+    let TrialRecord { number, name, role, config_json, config_hash, state, replicates, completed, metric, reason } = record;
     v1::Trial {
         sweep: sweep.to_string(),
         number,
@@ -176,6 +177,7 @@ pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
         completed,
         metric,
         reason,
+        baseline: role == Role::Baseline,
     }
 }
 

@@ -3,27 +3,24 @@
 use tinysweep_proto::{
     config,
     dataset::{Benchmark, Dataset, benchmark},
-    metric::{Goal, test_metric},
+    metric::test_metric,
     v1,
 };
 
 use super::status::ServiceError;
 use crate::{
     domain::{
-        baselines,
+        baselines::{self, Selection},
         leaderboard::{Row, RowKind, TrialResult, rank},
-        spec::MetricSpec,
+        spec::{MetricSpec, Role},
     },
     store::{ResultRecord, Store, StoreError, SweepRecord, goal_name, inconsistent},
 };
 
-/// What ranks where several sweeps, each with a metric of its own, stand on one board.
-const COMMON_METRIC: MetricSpec = MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize };
-
 /// Ranks the results of one sweep, or of all sweeps on one benchmark.
 ///
 /// # Errors
-/// The sweep or the benchmark does not exist, or the store fails.
+/// The sweep, the benchmark or the metric does not exist, or the store fails.
 pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> Result<v1::Leaderboard, ServiceError> {
     let (benchmark, metric, sweeps) = choose(store, &request).await?;
     let mut trials = Vec::new();
@@ -31,7 +28,7 @@ pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> R
         let results = store.results(&sweep.id, metric.name).await?;
         gather(&mut trials, &sweep, results)?;
     }
-    let rows = rank(benchmark, metric, &trials, baselines::published());
+    let rows = rank(benchmark, metric, &trials, baselines::published(), selection(request.published()));
     Ok(v1::Leaderboard {
         benchmark: benchmark.name.into(),
         metric: metric.name.into(),
@@ -40,6 +37,15 @@ pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> R
     })
 }
 
+const fn selection(wanted: v1::PublishedRows) -> Selection {
+    match wanted {
+        v1::PublishedRows::Unspecified | v1::PublishedRows::All => Selection::All,
+        v1::PublishedRows::Main => Selection::Main,
+        v1::PublishedRows::None => Selection::None,
+    }
+}
+
+/// What the board is of, what ranks on it, and the sweeps on it. Several sweeps may each have a metric of their own: the benchmark's ranks.
 async fn choose(
     store: &Store,
     request: &v1::GetLeaderboardRequest,
@@ -49,25 +55,39 @@ async fn choose(
             .ok_or_else(|| ServiceError::invalid("benchmark", format!("no benchmark is called `{}`", request.benchmark)))?;
         let mut sweeps = store.sweeps().await?;
         sweeps.retain(|sweep| sweep.dataset.benchmark == known.name);
-        return Ok((known, COMMON_METRIC, sweeps));
+        let headline = baselines::headline_metric(known);
+        let metric = asked_metric(request)?.unwrap_or(MetricSpec { name: headline.name, goal: headline.goal });
+        return Ok((known, metric, sweeps));
     }
     let id = store.find_sweep(&request.sweep).await?;
     let sweep = store.sweep(&id).await?;
     let wrong = |what: &str| inconsistent(format!("sweep {id}"), format!("{what} is not known"));
     let known = benchmark(&sweep.dataset.benchmark).ok_or_else(|| wrong("its benchmark"))?;
     let metric = test_metric(&sweep.metric).ok_or_else(|| wrong("its metric"))?;
-    Ok((known, MetricSpec { name: metric.name, goal: sweep.goal }, vec![sweep]))
+    let metric = asked_metric(request)?.unwrap_or(MetricSpec { name: metric.name, goal: sweep.goal });
+    Ok((known, metric, vec![sweep]))
+}
+
+/// The metric that the user asks for, if any.
+fn asked_metric(request: &v1::GetLeaderboardRequest) -> Result<Option<MetricSpec>, ServiceError> {
+    if request.metric.is_empty() {
+        return Ok(None);
+    }
+    let known =
+        test_metric(&request.metric).ok_or_else(|| ServiceError::invalid("metric", format!("no metric is called `{}`", request.metric)))?;
+    Ok(Some(MetricSpec { name: known.name, goal: known.goal }))
 }
 
 /// Adds the results of one sweep, which come in the order of its trials.
 fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<ResultRecord>) -> Result<(), StoreError> {
     let id = sweep.id.as_str();
-    for ResultRecord { trial, name, config_json, value, wall_seconds, exact_accuracy_by_step } in results {
+    for ResultRecord { trial, name, role, config_json, metrics, value, wall_seconds, exact_accuracy_by_step } in results {
         if trials.last().is_none_or(|last| last.number != trial || last.sweep != id) {
-            trials.push(new_trial(id, trial, name, &config_json, &sweep.dataset)?);
+            trials.push(new_trial(id, trial, name, role, &config_json, &sweep.dataset)?);
         }
         if let Some(last) = trials.last_mut() {
             last.values.push(value);
+            last.metrics.push(metrics);
             last.wall_seconds.push(wall_seconds);
             last.exact_accuracy_by_step.push(exact_accuracy_by_step);
         }
@@ -75,15 +95,17 @@ fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<Resul
     Ok(())
 }
 
-fn new_trial(sweep: &str, number: u32, name: String, config_json: &str, dataset: &Dataset) -> Result<TrialResult, StoreError> {
+fn new_trial(sweep: &str, number: u32, name: String, role: Role, config_json: &str, dataset: &Dataset) -> Result<TrialResult, StoreError> {
     let config = config::parse(config_json).map_err(|problem| inconsistent(format!("trial {number} of sweep {sweep}"), problem))?;
     Ok(TrialResult {
         sweep: sweep.to_owned(),
         number,
         name,
+        role,
         config,
         dataset: dataset.clone(),
         values: Vec::new(),
+        metrics: Vec::new(),
         wall_seconds: Vec::new(),
         exact_accuracy_by_step: Vec::new(),
     })
@@ -92,6 +114,7 @@ fn new_trial(sweep: &str, number: u32, name: String, config_json: &str, dataset:
 fn row(row: Row) -> v1::LeaderboardRow {
     let kind = match row.kind {
         RowKind::Trial => v1::RowKind::Trial,
+        RowKind::MeasuredBaseline => v1::RowKind::MeasuredBaseline,
         RowKind::Published => v1::RowKind::Published,
     };
     let (sweep, trial) = row.trial.unzip();
@@ -116,5 +139,8 @@ fn row(row: Row) -> v1::LeaderboardRow {
         sweep: sweep.unwrap_or_default(),
         trial,
         exact_accuracy_by_step: row.exact_accuracy_by_step,
+        metrics: row.metrics.into_iter().collect(),
+        spread: row.spread,
+        second_hand: row.second_hand,
     }
 }

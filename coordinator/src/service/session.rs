@@ -223,7 +223,7 @@ impl Session {
     /// A model of another size than its configuration says is not the model that was asked for.
     async fn compare_parameters(&self, attempt: &AttemptKey, counted: u64) -> Result<(), ServiceError> {
         let LeaseContent { config_json, dataset, .. } = self.shared.store.lease_content(&attempt.replicate).await?;
-        let expected = config::parse(&config_json).map(|config| config::size(&config, &dataset.task.shape()).parameters);
+        let expected = config::parse(&config_json).map(|config| config::size(&config, &dataset.shape()).parameters);
         if expected != Ok(counted) {
             warn!(%attempt, worker = %self.worker, counted, ?expected, "the worker counts other parameters than the configuration has");
         }

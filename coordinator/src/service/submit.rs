@@ -9,7 +9,7 @@ use crate::{
     domain::{
         ids::SweepId,
         sampler::replicate_seed,
-        spec::{SpecErrors, SweepSpec},
+        spec::{Proposal, SweepSpec},
     },
     shared::Shared,
     store::{NewSweep, NewTrial, SweepRecord},
@@ -22,16 +22,22 @@ const FILE_NAME_LIMIT: usize = 4096;
 /// The most replicates of one sweep.
 const REPLICATES_LIMIT: u64 = 1_000_000;
 
-/// Stores a sweep and wakes the reconciler.
+/// Stores a sweep and wakes the reconciler. Returns it with what the user should know of it, which may be nothing.
 ///
 /// # Errors
 /// The file is wrong or too large, its data are not here, or the store fails.
-pub async fn submit(shared: &Shared, yaml: String, file_name: String, dataset: Dataset) -> Result<SweepRecord, ServiceError> {
+pub async fn submit(
+    shared: &Shared,
+    yaml: String,
+    file_name: String,
+    dataset: Dataset,
+) -> Result<(SweepRecord, Option<String>), ServiceError> {
     if yaml.len() > YAML_LIMIT_BYTES || file_name.len() > FILE_NAME_LIMIT {
         return Err(ServiceError::invalid("yaml", format!("a sweep file has at most {YAML_LIMIT_BYTES} bytes")));
     }
     // A large grid takes a while to enumerate, which must not keep others waiting.
-    let sweep = tokio::task::spawn_blocking(move || read(yaml, file_name, dataset)).await.map_err(|_| ServiceError::SpecPanic)??;
+    let (sweep, note) =
+        tokio::task::spawn_blocking(move || read(yaml, file_name, dataset)).await.map_err(|_| ServiceError::SpecPanic)??;
     for (split, file) in [("train", &sweep.dataset.train), ("test", &sweep.dataset.test)] {
         if shared.artifacts.size(&file.sha256).await? != Some(file.bytes) {
             return Err(ServiceError::MissingData { split, sha256: file.sha256.clone() });
@@ -40,21 +46,22 @@ pub async fn submit(shared: &Shared, yaml: String, file_name: String, dataset: D
     shared.store.create_sweep(&sweep, now_ms()).await?;
     info!(sweep = %sweep.id, name = sweep.name, trials = sweep.trials.len(), replicates = sweep.seeds.len(), "sweep submitted");
     shared.wake.notify_one();
-    Ok(shared.store.sweep(&sweep.id).await?)
+    Ok((shared.store.sweep(&sweep.id).await?, note))
 }
 
-fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<NewSweep, ServiceError> {
+fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<(NewSweep, Option<String>), ServiceError> {
     let spec = SweepSpec::parse(&yaml, &file_name)?;
     if spec.benchmark.name != dataset.benchmark {
         let problem = format!("are for {}, the sweep is on {}", dataset.benchmark, spec.benchmark.name);
         return Err(ServiceError::invalid("dataset.benchmark", problem));
     }
-    let trials = trials(&spec)?;
-    let replicates = trials.len() as u64 * u64::from(spec.replicates);
+    let proposals = spec.proposals()?;
+    let replicates = proposals.len() as u64 * u64::from(spec.replicates);
     if replicates > REPLICATES_LIMIT {
         return Err(ServiceError::invalid("replicates", format!("make {replicates} runs, of {REPLICATES_LIMIT} at the most")));
     }
-    Ok(NewSweep {
+    let note = spec.shortfall(&proposals);
+    let sweep = NewSweep {
         id: SweepId::from_random(rand::random()),
         name: spec.name.clone(),
         method: spec.method.name().to_owned(),
@@ -64,16 +71,17 @@ fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<NewSweep, S
         yaml,
         file_name,
         dataset,
-        trials,
-    })
+        trials: proposals.into_iter().map(trial).collect(),
+    };
+    Ok((sweep, note))
 }
 
-fn trials(spec: &SweepSpec) -> Result<Vec<NewTrial>, SpecErrors> {
-    let trial = |proposal: crate::domain::spec::Proposal| NewTrial {
+fn trial(proposal: Proposal) -> NewTrial {
+    NewTrial {
         number: proposal.number,
         name: proposal.name,
+        role: proposal.role.name(),
         config_json: proposal.config.canonical_json(),
         config_hash: proposal.config.hash(),
-    };
-    Ok(spec.proposals()?.into_iter().map(trial).collect())
+    }
 }

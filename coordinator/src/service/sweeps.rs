@@ -33,8 +33,8 @@ impl SweepService for Services {
         answer(async {
             let v1::SubmitSweepRequest { yaml, file_name, dataset } = request.into_inner();
             let dataset = Dataset::try_from(dataset.ok_or_else(|| ServiceError::invalid("dataset", "is missing"))?)?;
-            let sweep = submit::submit(&self.0, yaml, file_name, dataset).await?;
-            Ok(v1::SubmitSweepResponse { sweep: Some(convert::sweep(sweep)) })
+            let (sweep, note) = submit::submit(&self.0, yaml, file_name, dataset).await?;
+            Ok(v1::SubmitSweepResponse { sweep: Some(convert::sweep(sweep)), note: note.unwrap_or_default() })
         })
         .await
     }

@@ -1,9 +1,9 @@
 //! Replicates and their attempts: the queue, leases, and the one place where their states are written.
 
 use sqlx::SqliteConnection;
-use tinysweep_proto::dataset::{DataFile, Dataset};
+use tinysweep_proto::dataset::Dataset;
 
-use super::{Store, StoreError, error::inconsistent, sweeps::task_from_name};
+use super::{Store, StoreError, error::inconsistent, sweeps::dataset_from_json};
 use crate::domain::{
     ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
     lifecycle::{AttemptChange, Event, Refusal, ReplicateState, ReplicateStatus, SweepState},
@@ -105,14 +105,12 @@ impl Store {
         let sweep = replicate.sweep.as_str();
         let row = sqlx::query_as!(
             LeaseRow,
-            r#"SELECT t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.benchmark, s.task, s.proxy AS "proxy: bool",
-                 train.origin AS train_origin, train.sha256 AS train_sha256, train.bytes AS "train_bytes: u64", train.examples AS "train_examples: u64",
-                 test.origin AS test_origin, test.sha256 AS test_sha256, test.bytes AS "test_bytes: u64", test.examples AS "test_examples: u64"
+            r#"SELECT t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json
                FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
-               JOIN data_files train ON train.sweep_sequence = s.sequence AND train.split = 'train'
-               JOIN data_files test ON test.sweep_sequence = s.sequence AND test.split = 'test'
                WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
-            sweep, replicate.trial, replicate.replicate
+            sweep,
+            replicate.trial,
+            replicate.replicate
         )
         .fetch_optional(&self.readers)
         .await?;
@@ -324,50 +322,15 @@ struct LeaseRow {
     config_json: String,
     seed: u64,
     sweep: String,
-    benchmark: String,
-    task: String,
-    proxy: bool,
-    train_origin: String,
-    train_sha256: String,
-    train_bytes: u64,
-    train_examples: u64,
-    test_origin: String,
-    test_sha256: String,
-    test_bytes: u64,
-    test_examples: u64,
+    dataset_json: String,
 }
 
 impl TryFrom<LeaseRow> for LeaseContent {
     type Error = StoreError;
 
     fn try_from(row: LeaseRow) -> Result<Self, StoreError> {
-        let LeaseRow {
-            config_json,
-            seed,
-            sweep,
-            benchmark,
-            task,
-            proxy,
-            train_origin,
-            train_sha256,
-            train_bytes,
-            train_examples,
-            test_origin,
-            test_sha256,
-            test_bytes,
-            test_examples,
-        } = row;
-        Ok(Self {
-            config_json,
-            seed,
-            dataset: Dataset {
-                benchmark,
-                task: task_from_name(&sweep, &task)?,
-                proxy,
-                train: DataFile { origin: train_origin, sha256: train_sha256, bytes: train_bytes, examples: train_examples },
-                test: DataFile { origin: test_origin, sha256: test_sha256, bytes: test_bytes, examples: test_examples },
-            },
-        })
+        let LeaseRow { config_json, seed, sweep, dataset_json } = row;
+        Ok(Self { config_json, seed, dataset: dataset_from_json(&sweep, &dataset_json)? })
     }
 }
 

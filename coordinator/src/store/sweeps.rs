@@ -1,10 +1,7 @@
 //! Sweeps: create, find, list, cancel.
 
 use serde::Serialize;
-use tinysweep_proto::{
-    dataset::{DataFile, Dataset, Task},
-    metric::Goal,
-};
+use tinysweep_proto::{dataset::Dataset, metric::Goal};
 
 use super::{
     Store, StoreError,
@@ -47,6 +44,8 @@ pub struct NewTrial {
     pub number: u32,
     /// The parameters that the sweep varies.
     pub name: String,
+    /// [`Role::name`](crate::domain::spec::Role::name) of what it is to its sweep.
+    pub role: &'static str,
     /// The whole configuration as canonical JSON.
     pub config_json: String,
     /// SHA-256 of that.
@@ -106,16 +105,15 @@ impl Store {
     pub async fn create_sweep(&self, sweep: &NewSweep, now_ms: i64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let NewSweep { id, name, method, metric, goal, yaml, file_name, dataset, trials, seeds } = sweep;
-        let Dataset { benchmark, task, proxy, train, test } = dataset;
-        let (id, task, goal) = (id.as_str(), task.name(), goal_name(*goal));
+        let (id, benchmark, goal) = (id.as_str(), &dataset.benchmark, goal_name(*goal));
+        let dataset_json = serde_json::to_string(dataset).expect("strings and numbers have a JSON form");
         let sequence = sqlx::query!(
-            "INSERT INTO sweeps (id, name, benchmark, task, proxy, method, metric, goal, yaml, file_name, created_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sweeps (id, name, benchmark, dataset_json, method, metric, goal, yaml, file_name, created_ms)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             id,
             name,
             benchmark,
-            task,
-            proxy,
+            dataset_json,
             method,
             metric,
             goal,
@@ -126,26 +124,11 @@ impl Store {
         .execute(&mut *tx)
         .await?
         .last_insert_rowid();
-        for (split, file) in [("train", train), ("test", test)] {
-            let DataFile { origin, sha256, bytes, examples } = file;
-            let (bytes, examples) = (signed("bytes", *bytes)?, signed("examples", *examples)?);
-            sqlx::query!(
-                "INSERT INTO data_files (sweep_sequence, split, origin, sha256, bytes, examples) VALUES (?, ?, ?, ?, ?, ?)",
-                sequence,
-                split,
-                origin,
-                sha256,
-                bytes,
-                examples
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
         for part in trials.chunks(TRIALS_PER_INSERT) {
             let json = serde_json::to_string(part).expect("strings and numbers have a JSON form");
             sqlx::query!(
-                "INSERT INTO trials (sweep_sequence, number, name, config_json, config_hash)
-                 SELECT ?, value ->> 'number', value ->> 'name', value ->> 'config_json', value ->> 'config_hash' FROM json_each(?)",
+                "INSERT INTO trials (sweep_sequence, number, name, role, config_json, config_hash)
+                 SELECT ?, value ->> 'number', value ->> 'name', value ->> 'role', value ->> 'config_json', value ->> 'config_hash' FROM json_each(?)",
                 sequence,
                 json
             )
@@ -200,18 +183,14 @@ impl Store {
     async fn select_sweeps(&self, id: Option<&str>) -> Result<Vec<SweepRecord>, StoreError> {
         let rows = sqlx::query_as!(
             SweepRow,
-            r#"SELECT s.id, s.name, s.benchmark, s.task, s.proxy AS "proxy: bool", s.method, s.metric, s.goal, s.state, s.created_ms, s.ended_ms,
+            r#"SELECT s.id, s.name, s.dataset_json, s.method, s.metric, s.goal, s.state, s.created_ms, s.ended_ms,
                  (SELECT COUNT(*) FROM trials t WHERE t.sweep_sequence = s.sequence) AS "trials!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'queued') AS "queued!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'running') AS "running!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'completed') AS "completed!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'failed') AS "failed!: u32",
-                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'cancelled') AS "cancelled!: u32",
-                 train.origin AS train_origin, train.sha256 AS train_sha256, train.bytes AS "train_bytes: u64", train.examples AS "train_examples: u64",
-                 test.origin AS test_origin, test.sha256 AS test_sha256, test.bytes AS "test_bytes: u64", test.examples AS "test_examples: u64"
+                 (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'cancelled') AS "cancelled!: u32"
                FROM sweeps s
-               JOIN data_files train ON train.sweep_sequence = s.sequence AND train.split = 'train'
-               JOIN data_files test ON test.sweep_sequence = s.sequence AND test.split = 'test'
                WHERE ?1 IS NULL OR s.id = ?1
                ORDER BY s.sequence DESC"#,
             id
@@ -265,9 +244,7 @@ impl Store {
 struct SweepRow {
     id: String,
     name: String,
-    benchmark: String,
-    task: String,
-    proxy: bool,
+    dataset_json: String,
     method: String,
     metric: String,
     goal: String,
@@ -280,14 +257,6 @@ struct SweepRow {
     completed: u32,
     failed: u32,
     cancelled: u32,
-    train_origin: String,
-    train_sha256: String,
-    train_bytes: u64,
-    train_examples: u64,
-    test_origin: String,
-    test_sha256: String,
-    test_bytes: u64,
-    test_examples: u64,
 }
 
 impl TryFrom<SweepRow> for SweepRecord {
@@ -297,9 +266,7 @@ impl TryFrom<SweepRow> for SweepRecord {
         let SweepRow {
             id,
             name,
-            benchmark,
-            task,
-            proxy,
+            dataset_json,
             method,
             metric,
             goal,
@@ -312,18 +279,10 @@ impl TryFrom<SweepRow> for SweepRecord {
             completed,
             failed,
             cancelled,
-            train_origin,
-            train_sha256,
-            train_bytes,
-            train_examples,
-            test_origin,
-            test_sha256,
-            test_bytes,
-            test_examples,
         } = row;
         let state = sweep_state(&id, &state)?;
         let goal = goal_from_name(&goal).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("goal `{goal}`")))?;
-        let task = task_from_name(&id, &task)?;
+        let dataset = dataset_from_json(&id, &dataset_json)?;
         Ok(Self {
             id: SweepId::named(id),
             name,
@@ -335,13 +294,7 @@ impl TryFrom<SweepRow> for SweepRecord {
             counts: Counts { queued, running, completed, failed, cancelled },
             created_ms,
             ended_ms,
-            dataset: Dataset {
-                benchmark,
-                task,
-                proxy,
-                train: DataFile { origin: train_origin, sha256: train_sha256, bytes: train_bytes, examples: train_examples },
-                test: DataFile { origin: test_origin, sha256: test_sha256, bytes: test_bytes, examples: test_examples },
-            },
+            dataset,
         })
     }
 }
@@ -350,8 +303,8 @@ fn sweep_state(id: &str, name: &str) -> Result<SweepState, StoreError> {
     SweepState::from_name(name).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("state `{name}`")))
 }
 
-pub(super) fn task_from_name(sweep: &str, name: &str) -> Result<Task, StoreError> {
-    Task::from_name(name).ok_or_else(|| inconsistent(format!("sweep {sweep}"), format!("task `{name}`")))
+pub(super) fn dataset_from_json(sweep: &str, json: &str) -> Result<Dataset, StoreError> {
+    serde_json::from_str(json).map_err(|error| inconsistent(format!("sweep {sweep}"), format!("data set `{json}`: {error}")))
 }
 
 /// The name of a goal, as in the store and in messages.

@@ -6,6 +6,7 @@ use super::{Store, StoreError, error::inconsistent};
 use crate::domain::{
     ids::SweepId,
     lifecycle::{AttemptState, ReplicateStatus},
+    spec::Role,
 };
 
 /// A trial as it stands.
@@ -15,6 +16,8 @@ pub struct TrialRecord {
     pub number: u32,
     /// The parameters that the sweep varies.
     pub name: String,
+    /// What it is to its sweep.
+    pub role: Role,
     /// The whole configuration as canonical JSON, and its hash.
     pub config_json: String,
     /// See `config_json`.
@@ -95,8 +98,12 @@ pub struct ResultRecord {
     pub trial: u32,
     /// Name of the trial.
     pub name: String,
+    /// What it is to its sweep.
+    pub role: Role,
     /// The whole configuration as canonical JSON.
     pub config_json: String,
+    /// Every metric by name.
+    pub metrics: BTreeMap<String, f64>,
     /// The metric that was asked for.
     pub value: f64,
     /// Of the whole attempt.
@@ -127,7 +134,7 @@ impl Store {
         let id = sweep.as_str();
         let rows = sqlx::query_as!(
             TrialRow,
-            r#"SELECT t.number AS "number: u32", t.name, t.config_json, t.config_hash,
+            r#"SELECT t.number AS "number: u32", t.name, t.role, t.config_json, t.config_hash,
                  COUNT(*) AS "replicates!: u32",
                  SUM(r.state = 'queued') AS "queued!: u32",
                  SUM(r.state = 'running') AS "running!: u32",
@@ -143,7 +150,7 @@ impl Store {
         )
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.into_iter().map(TrialRecord::from).collect())
+        rows.into_iter().map(TrialRecord::try_from).collect()
     }
 
     /// The replicates of a trial with every attempt.
@@ -242,7 +249,7 @@ impl Store {
             r#"SELECT t.name, AVG(m.value) AS "mean!: f64"
                FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
                JOIN final_metrics m ON m.replicate_id = r.id AND m.name = s.metric JOIN trials t ON t.id = r.trial_id
-               WHERE s.id = ? GROUP BY t.id
+               WHERE s.id = ? AND t.role = 'proposed' GROUP BY t.id
                ORDER BY CASE s.goal WHEN 'maximize' THEN -AVG(m.value) ELSE AVG(m.value) END, t.number LIMIT 1"#,
             id
         )
@@ -259,7 +266,8 @@ impl Store {
         let id = sweep.as_str();
         let rows = sqlx::query_as!(
             ResultRow,
-            r#"SELECT t.number AS "trial: u32", t.name, t.config_json, m.value, o.wall_seconds,
+            r#"SELECT t.number AS "trial: u32", t.name, t.role, t.config_json, m.value, o.wall_seconds,
+                 (SELECT json_group_object(f.name, f.value) FROM final_metrics f WHERE f.replicate_id = r.id) AS "metrics!: String",
                  (SELECT json_group_array(v.exact_accuracy ORDER BY v.step) FROM supervision_steps v WHERE v.replicate_id = r.id) AS "curve!: String"
                FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
                JOIN trials t ON t.id = r.trial_id JOIN results o ON o.replicate_id = r.id
@@ -276,6 +284,7 @@ impl Store {
 struct TrialRow {
     number: u32,
     name: String,
+    role: String,
     config_json: String,
     config_hash: String,
     replicates: u32,
@@ -287,9 +296,28 @@ struct TrialRow {
     reason: String,
 }
 
-impl From<TrialRow> for TrialRecord {
-    fn from(row: TrialRow) -> Self {
-        let TrialRow { number, name, config_json, config_hash, replicates, queued, running, completed, failed, metric, reason } = row;
+fn role(trial: u32, name: &str) -> Result<Role, StoreError> {
+    Role::from_name(name).ok_or_else(|| inconsistent(format!("trial {trial}"), format!("role `{name}`")))
+}
+
+impl TryFrom<TrialRow> for TrialRecord {
+    type Error = StoreError;
+
+    fn try_from(row: TrialRow) -> Result<Self, StoreError> {
+        let TrialRow {
+            number,
+            name,
+            role: role_name,
+            config_json,
+            config_hash,
+            replicates,
+            queued,
+            running,
+            completed,
+            failed,
+            metric,
+            reason,
+        } = row;
         let state = [
             (queued, ReplicateStatus::Queued),
             (running, ReplicateStatus::Running),
@@ -299,16 +327,19 @@ impl From<TrialRow> for TrialRecord {
         .into_iter()
         .find_map(|(count, status)| (count > 0).then_some(status))
         .unwrap_or(ReplicateStatus::Cancelled);
-        Self { number, name, config_json, config_hash, state, replicates, completed, metric, reason }
+        let role = role(number, &role_name)?;
+        Ok(Self { number, name, role, config_json, config_hash, state, replicates, completed, metric, reason })
     }
 }
 
 struct ResultRow {
     trial: u32,
     name: String,
+    role: String,
     config_json: String,
     value: f64,
     wall_seconds: f64,
+    metrics: String,
     curve: String,
 }
 
@@ -316,9 +347,12 @@ impl TryFrom<ResultRow> for ResultRecord {
     type Error = StoreError;
 
     fn try_from(row: ResultRow) -> Result<Self, StoreError> {
-        let ResultRow { trial, name, config_json, value, wall_seconds, curve } = row;
+        let ResultRow { trial, name, role: role_name, config_json, value, wall_seconds, metrics, curve } = row;
+        let role = role(trial, &role_name)?;
+        let metrics =
+            serde_json::from_str(&metrics).map_err(|error| inconsistent(format!("metrics of trial {trial}"), error.to_string()))?;
         let exact_accuracy_by_step =
             serde_json::from_str(&curve).map_err(|error| inconsistent(format!("supervision steps of trial {trial}"), error.to_string()))?;
-        Ok(Self { trial, name, config_json, value, wall_seconds, exact_accuracy_by_step })
+        Ok(Self { trial, name, role, config_json, metrics, value, wall_seconds, exact_accuracy_by_step })
     }
 }

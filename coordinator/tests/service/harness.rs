@@ -111,8 +111,21 @@ impl Client {
 
     pub async fn dataset(&self) -> Dataset {
         let content = b"question,answer\n".as_slice();
-        let file = DataFile { origin: "test".into(), sha256: self.put(content).await, bytes: content.len() as u64, examples: 0 };
-        Dataset { benchmark: "sudoku-4x4".into(), task: "sudoku-4x4".into(), proxy: false, train: Some(file.clone()), test: Some(file) }
+        let file = DataFile {
+            origin: "test".into(),
+            format: "csv".into(),
+            sha256: self.put(content).await,
+            bytes: content.len() as u64,
+            examples: 0,
+        };
+        Dataset {
+            benchmark: "sudoku-4x4".into(),
+            task: "sudoku-4x4".into(),
+            proxy: false,
+            puzzle_identifiers: 1,
+            train: Some(file.clone()),
+            test: Some(file),
+        }
     }
 
     pub async fn try_submit(&self, yaml: String, dataset: Dataset) -> Result<Sweep, Status> {
@@ -138,7 +151,7 @@ impl Client {
     }
 
     pub async fn leaderboard(&self, sweep: &str) -> Leaderboard {
-        let request = GetLeaderboardRequest { sweep: sweep.into(), benchmark: String::new() };
+        let request = GetLeaderboardRequest { sweep: sweep.into(), benchmark: String::new(), ..Default::default() };
         self.sweeps().get_leaderboard(request).await.unwrap().into_inner()
     }
 

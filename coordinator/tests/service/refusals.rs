@@ -49,7 +49,7 @@ async fn what_does_not_exist_is_not_found() {
         assert_eq!(code_of(sweeps.get_sweep(sweep(wrong)).await), Code::NotFound, "{wrong}");
     }
     assert_eq!(code_of(sweeps.get_trial(GetTrialRequest { sweep: id, trial: 1 }).await), Code::NotFound);
-    let unknown = GetLeaderboardRequest { sweep: String::new(), benchmark: "chess".into() };
+    let unknown = GetLeaderboardRequest { sweep: String::new(), benchmark: "chess".into(), ..Default::default() };
     assert_eq!(code_of(sweeps.get_leaderboard(unknown).await), Code::InvalidArgument);
     // With 24 letters to begin with, 25 sweeps cannot all begin differently.
     let mut first_letters = std::collections::HashSet::from([client.sweep("").await.id[..1].to_owned()]);

@@ -17,11 +17,17 @@ const SIZE_LIMIT: usize = 1 << 20;
 
 /// Everything that is wrong with `config`.
 pub fn check(config: &TrialConfig) -> Vec<ConfigError> {
+    let mut errors = check_ranges(config);
+    check_structure(config, &mut errors);
+    check_meaning(config, &mut errors);
+    errors
+}
+
+/// What is out of range in `config`, whatever the other fields say.
+pub fn check_ranges(config: &TrialConfig) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     check_counts(config, &mut errors);
     check_rates(config, &mut errors);
-    check_structure(config, &mut errors);
-    check_meaning(config, &mut errors);
     errors
 }
 

@@ -42,9 +42,10 @@ pub enum Loss {
 pub enum Augment {
     /// The examples as they are.
     None,
-    /// Permute the digits; blank cells stay blank.
+    /// Sudoku only: permute the digits; blank cells stay blank.
     Digits,
-    /// Permute digits, rows within bands, bands, columns within stacks, stacks, and transpose where boxes are square.
+    /// All that the task has. Sudoku: permute digits, rows within bands, bands, columns within stacks, stacks, and transpose where boxes
+    /// are square. Mazes: turn and reflect. ARC: move the grids on the canvas; colours and turns come with its puzzle identifiers.
     Full,
 }
 

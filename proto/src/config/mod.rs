@@ -13,7 +13,7 @@ mod names;
 mod presets;
 mod size;
 
-pub use check::{ConfigError, check};
+pub use check::{ConfigError, check, check_ranges};
 pub use choices::{Augment, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, PosEncodings, States, Variant};
 pub use names::{HYPER_PARAMETERS, HyperParameter, UnknownName, assign, canonical_path, nearest, parse};
 pub use presets::{PRESETS, Preset, UnknownPreset, preset};
@@ -21,6 +21,8 @@ pub use size::{Size, inner_size, size};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::dataset::{Rules, Task};
 
 /// Everything that decides what one trial does, except its seed and its data.
 ///
@@ -77,8 +79,8 @@ pub struct TrialConfig {
     pub rms_norm_eps: f64,
     /// The loss over answer tokens.
     pub loss: Loss,
-    /// Symmetries drawn for training examples.
-    pub augment: Augment,
+    /// Symmetries drawn for training examples; null is `full` for Sudoku and ARC and `none` for mazes, as published.
+    pub augment: Option<Augment>,
     /// Optimisation.
     pub train: TrainConfig,
     /// Measurement.
@@ -129,6 +131,9 @@ pub struct EvaluationConfig {
     pub examples: usize,
     /// Examples that are evaluated at once.
     pub batch_size: usize,
+    /// ARC: count the votes of all evaluations of the run together, as the reference does, in place of each checkpoint's own. That measures
+    /// an ensemble of checkpoints; votes from before an interruption are not counted again.
+    pub arc_accumulate_votes: bool,
 }
 
 impl Default for TrialConfig {
@@ -158,7 +163,7 @@ impl Default for TrialConfig {
             rope_theta: 10_000.0,
             rms_norm_eps: 1e-5,
             loss: Loss::Stablemax,
-            augment: Augment::Full,
+            augment: None,
             train: TrainConfig::default(),
             evaluation: EvaluationConfig::default(),
         }
@@ -188,7 +193,7 @@ impl Default for TrainConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every: 0, examples: 256, batch_size: 128 }
+        Self { every: 0, examples: 256, batch_size: 128, arc_accumulate_votes: false }
     }
 }
 
@@ -233,6 +238,15 @@ impl TrialConfig {
     /// How often a latent is improved in each cycle: n, or not at all where there is none.
     pub fn latent_calls(&self) -> usize {
         if self.states == States::Direct { 0 } else { self.l_cycles }
+    }
+
+    /// The symmetries for training examples of `task`: what is set, else what its published runs drew. Those of mazes drew none: labels
+    /// are one of many shortest paths, chosen by an order of directions that does not turn with the maze.
+    pub fn augmentation(&self, task: Task) -> Augment {
+        self.augment.unwrap_or(match task.rules() {
+            Rules::Maze(_) => Augment::None,
+            Rules::Sudoku(_) | Rules::Arc => Augment::Full,
+        })
     }
 
     /// T·(n+1)·layers, the paper's effective depth of one supervision step: how many blocks the answer has come through.

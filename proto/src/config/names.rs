@@ -61,6 +61,7 @@ pub const HYPER_PARAMETERS: &[HyperParameter] = &[
     named("evaluation.every", &[]),
     named("evaluation.examples", &[]),
     named("evaluation.batch_size", &[]),
+    named("evaluation.arc_accumulate_votes", &[]),
 ];
 
 /// A name that no hyper-parameter has.

@@ -2,7 +2,7 @@
 
 use std::{io::Read, path::Path};
 
-use tinysweep_proto::dataset::Task;
+use tinysweep_proto::dataset::{Rules, Task};
 use tinysweep_worker::data::{
     Examples, csv, read_text,
     sudoku::grid::{BLANK, Cell, digit, find_repeat},
@@ -79,17 +79,18 @@ fn of_row(examples: &Examples, row: usize, name: &str) -> Puzzle {
 /// A sudoku as text: a character a cell; space, line breaks and frames do not count.
 fn from_text(text: &str, origin: &str, task: Task) -> Result<Puzzle, String> {
     let cells: Vec<char> = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '|' | '-' | '+')).collect();
-    let needed = task.shape().seq_len;
+    let Rules::Sudoku(size) = task.rules() else { return Err(format!("puzzles of {} cannot be read from text yet", task.name())) };
+    let needed = size.cells();
     if cells.len() != needed {
         return Err(format!("has {} cells, but the checkpoint's task needs {needed}", cells.len()));
     }
     let token = |(index, cell): (usize, &char)| match cell {
         '.' | '0' | '_' => Ok(BLANK),
         '1'..='9' if (*cell as usize - '0' as usize) <= task.side() => Ok(*cell as u8 - b'0' + BLANK),
-        _ => Err(format!("has {cell:?} at {}; it has digits 1 to {}, and . or 0 for a blank cell", Cell::of(task, index), task.side())),
+        _ => Err(format!("has {cell:?} at {}; it has digits 1 to {}, and . or 0 for a blank cell", Cell::of(size, index), task.side())),
     };
     let tokens = cells.iter().enumerate().map(token).collect::<Result<Vec<_>, _>>()?;
-    if let Some(repeat) = find_repeat(task, &tokens) {
+    if let Some(repeat) = find_repeat(size, &tokens) {
         return Err(format!("contradicts itself: {repeat}"));
     }
     Ok(Puzzle { origin: origin.to_owned(), tokens: tokens.into_iter().map(u32::from).collect(), answer: None })

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tinysweep_proto::dataset::Task;
+use tinysweep_proto::dataset::{Rules, Task};
 use tinysweep_worker::data::sudoku::grid::{BLANK, Cell, Unit};
 
 use super::{Answered, puzzle::character};
@@ -91,17 +91,22 @@ fn breaks_rule(task: Task, tokens: &[u32], index: usize) -> bool {
     if !character(task, tokens[index]).is_ascii_digit() {
         return true;
     }
-    let units = |index| Unit::around(task, Cell::of(task, index));
+    let Rules::Sudoku(size) = task.rules() else { return false };
+    let units = |index| Unit::around(size, Cell::of(size, index));
     let shares_unit = |other: usize| units(index).iter().zip(units(other)).any(|(one, other)| *one == other);
     (0..tokens.len()).any(|other| other != index && tokens[other] == tokens[index] && shares_unit(other))
 }
 
 fn grid(task: Task, tokens: &[u32], marks: &[Mark], color: bool) -> String {
-    let (rows, columns) = task.box_size();
+    let (rows, columns) = match task.rules() {
+        Rules::Sudoku(size) => size.box_size(),
+        Rules::Maze(side) => (side, side),
+        Rules::Arc => (task.side(), task.side()),
+    };
     let side = task.side();
     let mut out = String::new();
     for (index, (token, mark)) in tokens.iter().zip(marks).enumerate() {
-        let Cell { row, column } = Cell::of(task, index);
+        let (row, column) = (index / task.side(), index % task.side());
         if column == 0 {
             if row > 0 && row % rows == 0 {
                 let bar: Vec<_> = (0..side / columns).map(|_| "-".repeat(2 * columns)).collect();

@@ -84,7 +84,9 @@ pub fn import(request: &ImportRequest) -> Result<Imported, CheckpointError> {
             task
         }
     };
-    let shape = task.shape();
+    // A row each for ARC's copies, as many as there were; the puzzles of the other tasks share one.
+    let own_rows = if task == Task::Arc { shapes::table_rows(&tensors) } else { None };
+    let shape = task.shape(own_rows.unwrap_or(1));
     let rows = shapes::table_rows(&tensors).filter(|rows| *rows != shape.puzzle_identifiers);
     match (rows, request.puzzle_table) {
         (None, _) => {}

@@ -66,6 +66,8 @@ pub enum CheckpointError {
 #[serde(deny_unknown_fields)]
 struct Description {
     task: Task,
+    /// Rows of the puzzle table.
+    puzzle_identifiers: usize,
     config: TrialConfig,
 }
 
@@ -92,7 +94,8 @@ pub fn save(dir: &Path, model: &Model, config: &TrialConfig, task: Task) -> Resu
         .map_err(|error| CheckpointError::Write { path: path.clone(), source: std::io::Error::other(error) })?;
     write(&path, &weights)?;
     let description =
-        serde_json::to_vec_pretty(&Description { task, config: config.clone() }).expect("a struct of numbers and enums has a JSON form");
+        serde_json::to_vec_pretty(&Description { task, puzzle_identifiers: model.shape().puzzle_identifiers, config: config.clone() })
+            .expect("a struct of numbers and enums has a JSON form");
     write(&dir.join(DESCRIPTION), &description)
 }
 
@@ -108,7 +111,7 @@ pub fn load(dir: &Path) -> Result<Checkpoint, CheckpointError> {
     if let Some(error) = check(&description.config).first() {
         return Err(malformed(&path, error.to_string()));
     }
-    let (config, shape) = (&description.config, description.task.shape());
+    let (config, shape) = (&description.config, description.task.shape(description.puzzle_identifiers));
     let path = dir.join(WEIGHTS);
     let bytes = read_limited(&path, weights_limit(config, &shape))?;
     let model = model_of(config, shape, &bytes).map_err(|message| malformed(&path, message))?;
@@ -180,7 +183,7 @@ mod tests {
 
     fn small() -> (Model, TrialConfig) {
         let config = TrialConfig { hidden_size: 16, layers: 1, inner_multiple: 8, ..TrialConfig::default() };
-        (Model::init(&config, Task::Sudoku4x4.shape(), &mut generator(5, Stream::Weights)).unwrap(), config)
+        (Model::init(&config, Task::Sudoku4x4.shape(1), &mut generator(5, Stream::Weights)).unwrap(), config)
     }
 
     #[test]

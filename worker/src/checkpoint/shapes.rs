@@ -103,10 +103,8 @@ pub fn positions(tensors: &HashMap<String, Tensor>) -> Option<usize> {
 /// Which tasks it could be, if it is not one alone.
 pub fn task(tensors: &HashMap<String, Tensor>, prefix: usize) -> Result<Task, String> {
     let vocabulary = size(tensors, "lm_head.weight", 0).ok_or("tensor `lm_head.weight` is missing, which tells the vocabulary")?;
-    let fits = |task: &Task| {
-        let shape = task.shape();
-        shape.vocab_size == vocabulary && positions(tensors).is_none_or(|positions| positions == prefix + shape.seq_len)
-    };
+    let fits =
+        |task: &Task| task.vocab_size() == vocabulary && positions(tensors).is_none_or(|positions| positions == prefix + task.seq_len());
     let tasks: Vec<_> = Task::ALL.into_iter().filter(fits).collect();
     match tasks.as_slice() {
         [task] => Ok(*task),
@@ -154,7 +152,7 @@ mod tests {
     fn each_kind_of_model_is_known_by_its_tensors() {
         let small =
             TrialConfig { hidden_size: 16, num_heads: 2, layers: 1, inner_multiple: 8, puzzle_emb_len: 2, ..TrialConfig::default() };
-        let shape = Task::Sudoku4x4.shape();
+        let shape = Task::Sudoku4x4.shape(1);
         for config in [
             TrialConfig { variant: Variant::Mlp, ..small.clone() },
             TrialConfig { variant: Variant::Att, puzzle_emb_ndim: Some(0), ..small.clone() },

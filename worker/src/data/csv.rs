@@ -3,7 +3,7 @@
 //! Every row is checked by the rules of the task, so that training never meets an answer that cannot be reached.
 
 use ::csv::{ByteRecord, ReaderBuilder};
-use tinysweep_proto::dataset::Task;
+use tinysweep_proto::dataset::{Rules, Sudoku, Task};
 
 use super::sudoku::grid::{BLANK, Cell, digit, find_repeat};
 use super::{DataError, Examples, RowProblem};
@@ -18,6 +18,7 @@ pub const MAX_ROWS: usize = 5_000_000;
 /// Says in which file, row and line what is wrong, and what would be right.
 pub fn read(text: &[u8], file_name: &str, task: Task) -> Result<Examples, DataError> {
     check_utf8(text, file_name)?;
+    let Rules::Sudoku(size) = task.rules() else { return Err(DataError::NotCsv { file: file_name.into(), task }) };
     // Ragged rows are let through here because their message is ours.
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut record = ByteRecord::new();
@@ -26,28 +27,28 @@ pub fn read(text: &[u8], file_name: &str, task: Task) -> Result<Examples, DataEr
 
     read_record(&mut record);
     let columns = Columns::find(&record, file_name)?;
-    let mut examples = Examples { task, inputs: Vec::new(), labels: Vec::new() };
+    let (mut inputs, mut labels) = (Vec::new(), Vec::new());
     let mut row = 0;
     while read_record(&mut record) {
         row += 1;
         if row > MAX_ROWS {
             return Err(DataError::TooManyRows { file: file_name.into() });
         }
-        push_row(&mut examples, &record, &columns).map_err(|problem| {
+        push_row(size, &mut inputs, &mut labels, &record, &columns).map_err(|problem| {
             let start = record.position().map_or(0, |position| position.byte() as usize);
             DataError::Row { file: file_name.into(), row: row as u64, line: line_at(text, start), problem }
         })?;
     }
-    if examples.is_empty() {
+    if inputs.is_empty() {
         return Err(DataError::NoRows { file: file_name.into() });
     }
-    Ok(examples)
+    Ok(Examples::plain(task, inputs, labels))
 }
 
 /// The canonical text of `examples`: two columns, `.` for blank. [`read`] gives them back.
 pub fn write(examples: &Examples) -> Vec<u8> {
     let mut text = b"question,answer\n".to_vec();
-    for index in 0..examples.len() {
+    for index in 0..examples.rows() {
         text.extend(examples.question(index).iter().map(|token| character(*token)));
         text.push(b',');
         text.extend(examples.answer(index).iter().map(|token| character(*token)));
@@ -115,53 +116,53 @@ fn list(header: &ByteRecord) -> String {
     }
 }
 
-fn push_row(examples: &mut Examples, record: &ByteRecord, columns: &Columns) -> Result<(), RowProblem> {
+fn push_row(size: Sudoku, inputs: &mut Vec<u8>, labels: &mut Vec<u8>, record: &ByteRecord, columns: &Columns) -> Result<(), RowProblem> {
     if record.len() != columns.count {
         return Err(RowProblem::Ragged { expected: columns.count, found: record.len() });
     }
-    let task = examples.task;
-    let start = examples.inputs.len();
-    push_tokens(&mut examples.inputs, &record[columns.question], "question", task)?;
-    push_tokens(&mut examples.labels, &record[columns.answer], "answer", task)?;
-    check_puzzle(task, &examples.inputs[start..], &examples.labels[start..])
+    let start = inputs.len();
+    push_tokens(inputs, &record[columns.question], "question", size)?;
+    push_tokens(labels, &record[columns.answer], "answer", size)?;
+    check_puzzle(size, &inputs[start..], &labels[start..])
 }
 
-fn push_tokens(tokens: &mut Vec<u8>, field: &[u8], name: &'static str, task: Task) -> Result<(), RowProblem> {
+fn push_tokens(tokens: &mut Vec<u8>, field: &[u8], name: &'static str, size: Sudoku) -> Result<(), RowProblem> {
     // Nothing is lost: fields are cut from checked text at ASCII bytes.
     let text = String::from_utf8_lossy(field);
     let found = text.chars().count();
-    if found != task.shape().seq_len {
+    let task = size.task();
+    if found != size.cells() {
         return Err(RowProblem::Length { field: name, task, found });
     }
     for (index, found) in text.chars().enumerate() {
-        let cell = Cell::of(task, index);
-        tokens.push(token(found, task).ok_or(RowProblem::Character { field: name, task, found, position: index + 1, cell })?);
+        let cell = Cell::of(size, index);
+        tokens.push(token(found, size).ok_or(RowProblem::Character { field: name, task, found, position: index + 1, cell })?);
     }
     Ok(())
 }
 
-fn token(character: char, task: Task) -> Option<u8> {
+fn token(character: char, size: Sudoku) -> Option<u8> {
     match character {
         '.' | '0' => Some(BLANK),
-        '1'..='9' => Some(character as u8 - b'0' + BLANK).filter(|token| usize::from(digit(*token)) <= task.side()),
+        '1'..='9' => Some(character as u8 - b'0' + BLANK).filter(|token| usize::from(digit(*token)) <= size.side()),
         _ => None,
     }
 }
 
-fn check_puzzle(task: Task, question: &[u8], answer: &[u8]) -> Result<(), RowProblem> {
+fn check_puzzle(size: Sudoku, question: &[u8], answer: &[u8]) -> Result<(), RowProblem> {
     if let Some(index) = answer.iter().position(|token| *token == BLANK) {
-        return Err(RowProblem::Blank { position: index + 1, cell: Cell::of(task, index) });
+        return Err(RowProblem::Blank { position: index + 1, cell: Cell::of(size, index) });
     }
-    if let Some(repeat) = find_repeat(task, question) {
+    if let Some(repeat) = find_repeat(size, question) {
         return Err(RowProblem::Contradiction(repeat));
     }
-    if let Some(repeat) = find_repeat(task, answer) {
+    if let Some(repeat) = find_repeat(size, answer) {
         return Err(RowProblem::NoSolution(repeat));
     }
     match question.iter().zip(answer).position(|(given, answer)| *given != BLANK && given != answer) {
         Some(index) => {
             let (given, answer) = (digit(question[index]), digit(answer[index]));
-            Err(RowProblem::Mismatch { cell: Cell::of(task, index), given, answer })
+            Err(RowProblem::Mismatch { cell: Cell::of(size, index), given, answer })
         }
         None => Ok(()),
     }
@@ -252,23 +253,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_the_same(task in prop::sample::select(&Task::ALL), seed: u64) {
-            let (examples, _) = generate(task, 3, 1, Givens::aim(task.shape().seq_len - 10), seed).unwrap();
-            prop_assert_eq!(read(&write(&examples), "a.csv", task).unwrap(), examples);
+        fn what_is_written_reads_the_same(size in prop::sample::select(&Sudoku::ALL), seed: u64) {
+            let (examples, _) = generate(size, 3, 1, Givens::aim(size.cells() - 10), seed).unwrap();
+            prop_assert_eq!(read(&write(&examples), "a.csv", size.task()).unwrap(), examples);
         }
 
         #[test]
-        fn no_bytes_make_it_panic(task in prop::sample::select(&Task::ALL), bytes: Vec<u8>, text in "[.0-9,\"\r\n]{0,200}") {
+        fn no_bytes_make_it_panic(size in prop::sample::select(&Sudoku::ALL), bytes: Vec<u8>, text in "[.0-9,\"\r\n]{0,200}") {
             for header in [&b""[..], b"question,answer\n", b"answer,x,question\r\n"] {
                 for rest in [bytes.as_slice(), text.as_bytes()] {
-                    let _ = read(&[header, rest].concat(), "a.csv", task).map_err(|error| error.to_string());
+                    let _ = read(&[header, rest].concat(), "a.csv", size.task()).map_err(|error| error.to_string());
                 }
             }
         }
 
         #[test]
         fn no_change_of_one_byte_makes_it_panic(seed: u64, place: prop::sample::Index, byte: u8) {
-            let (examples, _) = generate(Task::Sudoku4x4, 3, 1, Givens::aim(6), seed).unwrap();
+            let (examples, _) = generate(Sudoku::Grid4x4, 3, 1, Givens::aim(6), seed).unwrap();
             let mut text = write(&examples);
             let place = place.index(text.len());
             text[place] = byte;

@@ -35,6 +35,14 @@ pub enum DataError {
         /// The file.
         file: String,
     },
+    /// The task's puzzles are not written as CSV text.
+    #[error("{file}: puzzles of {} are not read from CSV text", task.name())]
+    NotCsv {
+        /// The file.
+        file: String,
+        /// The kind of puzzle.
+        task: Task,
+    },
     /// Some bytes are no text.
     #[error("{file}: line {line}: not UTF-8 text at byte {byte} of the file; a puzzle file is CSV text, plain or in gzip")]
     NotUtf8 {
@@ -119,6 +127,32 @@ pub enum DataError {
         /// Its row.
         test_row: u64,
     },
+    /// ARC tasks are wrong.
+    #[error(transparent)]
+    Arc(#[from] super::arc::ArcError),
+    /// Test inputs of ARC tasks are trained on.
+    #[error(
+        "{count} of the {inputs} test inputs are, perhaps turned or in other colours, trained on with their answers, such as test input {} of \
+         task {} in task {}; leave those tasks out, or set `allow_overlap: true` if that is what you want to measure",
+        first.pair, first.evaluation, first.training
+    )]
+    Overlap {
+        /// How many.
+        count: usize,
+        /// Of how many.
+        inputs: usize,
+        /// The first of them.
+        first: super::arc::Overlap,
+    },
+    /// A benchmark of ARC was given no tasks.
+    #[error(
+        "benchmark {benchmark} has no tasks of its own: `arc` must name files of them, as in \
+         `arc: {{training: [training.json], evaluation: evaluation.json}}`"
+    )]
+    NoArc {
+        /// The benchmark.
+        benchmark: &'static str,
+    },
     /// A benchmark without puzzles of its own was given none.
     #[error(
         "benchmark {benchmark} has no puzzles of its own: `{part}` must name a file, or a number of puzzles to generate in their place"
@@ -135,6 +169,12 @@ pub enum DataError {
         /// `train` or `test`.
         file_part: &'static str,
     },
+    /// There is no generator.
+    #[error("puzzles of {} cannot be generated; name files", task.name())]
+    NoGenerator {
+        /// The kind of puzzle.
+        task: Task,
+    },
     /// A number of puzzles that cannot be asked for.
     #[error("`{part}` asks for {count} puzzles; ask for 1 to {MAX_ROWS}")]
     Count {
@@ -144,7 +184,7 @@ pub enum DataError {
         count: usize,
     },
     /// A number of givens that cannot be asked for.
-    #[error("{asked} givens cannot be asked of {}, which has {} cells; leave out at least one", task.name(), task.shape().seq_len)]
+    #[error("{asked} givens cannot be asked of {}, which has {} cells; leave out at least one", task.name(), task.seq_len())]
     Givens {
         /// The kind of puzzle.
         task: Task,
@@ -183,7 +223,7 @@ pub enum RowProblem {
         found: usize,
     },
     /// A field is too short or too long.
-    #[error("{field} has {found} characters, but {} needs {}{}", task.name(), task.shape().seq_len, fitting(*found))]
+    #[error("{field} has {found} characters, but {} needs {}{}", task.name(), task.seq_len(), fitting(*found))]
     Length {
         /// `question` or `answer`.
         field: &'static str,
@@ -238,6 +278,6 @@ pub enum RowProblem {
 
 /// The hint for a length that another task would accept.
 fn fitting(length: usize) -> String {
-    let task = Task::ALL.into_iter().find(|task| task.shape().seq_len == length);
+    let task = Task::ALL.into_iter().find(|task| task.seq_len() == length);
     task.map_or_else(String::new, |task| format!("; {length} characters are a puzzle of {}", task.name()))
 }

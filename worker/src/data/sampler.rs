@@ -1,14 +1,16 @@
 //! The order in which training takes its examples.
 
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinysweep_proto::config::Augment;
+use tinysweep_proto::dataset::Task;
 
-use super::Examples;
 use super::augment::Symmetry;
+use super::{Examples, Item};
 
-/// Walks the examples epoch after epoch, each in a new random order, every example under a symmetry drawn for it.
+/// Walks the groups epoch after epoch, each time in a new random order; of a group it draws one puzzle, whose examples it takes in
+/// random order, every one under a symmetry drawn for it.
 ///
 /// The same examples, augmentation and seed give the same walk on every machine.
 #[derive(Clone, Debug)]
@@ -16,37 +18,67 @@ pub struct Sampler<'a> {
     examples: &'a Examples,
     augment: Augment,
     rng: ChaCha8Rng,
-    /// The order of this epoch.
+    /// The groups in the order of this epoch.
     order: Vec<u32>,
-    /// Examples of this epoch that were taken.
-    taken: usize,
+    /// Groups of this epoch that were begun.
+    begun: usize,
+    /// Examples of the puzzle that was drawn last which were not taken yet.
+    waiting: Vec<Item>,
     epoch: usize,
+    /// The example that was taken last, before its symmetry.
+    question: Vec<u8>,
+    answer: Vec<u8>,
 }
 
 impl<'a> Sampler<'a> {
-    /// Starts at the first epoch. There must be at least one example, and fewer than 2^32.
+    /// Starts at the first epoch. There must be at least one example.
     pub fn new(examples: &'a Examples, augment: Augment, seed: u64) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut order: Vec<u32> = (0..).take(examples.len()).collect();
+        let mut order: Vec<u32> = (0..).take(examples.group_count()).collect();
         order.shuffle(&mut rng);
-        Self { examples, augment, rng, order, taken: 0, epoch: 0 }
+        let blank = vec![0; examples.task.seq_len()];
+        Self { examples, augment, rng, order, begun: 0, waiting: Vec::new(), epoch: 0, question: blank.clone(), answer: blank }
     }
 
-    /// Takes the next example: writes its question and its answer, `seq_len` tokens each. An answer token of 0 asks for nothing.
-    pub fn next(&mut self, input: &mut [u8], label: &mut [u8]) {
-        if self.taken == self.order.len() {
+    /// Takes the next example: writes its question and its answer, `seq_len` tokens each, and gives its row in the puzzle table. An
+    /// answer token of 0 asks for nothing.
+    pub fn next(&mut self, input: &mut [u8], label: &mut [u8]) -> u32 {
+        let item = loop {
+            match self.waiting.pop() {
+                Some(item) => break item,
+                None => self.begin_group(),
+            }
+        };
+        self.examples.read(item, &mut self.question, &mut self.answer);
+        // As in the reference, one example of each ARC puzzle stays where it is.
+        let stays = self.examples.task == Task::Arc && self.waiting.is_empty();
+        let augment = if stays { Augment::None } else { self.augment };
+        let symmetry = Symmetry::draw(self.examples.task, augment, &self.question, &self.answer, &mut self.rng);
+        symmetry.apply(&self.question, input);
+        symmetry.apply(&self.answer, label);
+        self.examples.identifier(item)
+    }
+
+    fn begin_group(&mut self) {
+        if self.begun == self.order.len() {
             self.order.shuffle(&mut self.rng);
-            self.taken = 0;
+            self.begun = 0;
             self.epoch += 1;
         }
-        let index = self.order[self.taken] as usize;
-        self.taken += 1;
-        let symmetry = Symmetry::draw(self.examples.task, self.augment, &mut self.rng);
-        symmetry.apply(self.examples.question(index), input);
-        symmetry.apply(self.examples.answer(index), label);
+        let puzzles = self.examples.group(self.order[self.begun] as usize);
+        self.begun += 1;
+        if puzzles.is_empty() {
+            return;
+        }
+        // Most groups are one puzzle, and most puzzles one example; those draw nothing.
+        let puzzle = if puzzles.len() == 1 { puzzles.start } else { self.rng.random_range(puzzles) };
+        self.waiting.extend(self.examples.items_of(puzzle));
+        if self.waiting.len() > 1 {
+            self.waiting.shuffle(&mut self.rng);
+        }
     }
 
-    /// Whole walks over the examples that came before the one that the last example belongs to.
+    /// Whole walks over the groups that came before the one that the last example belongs to.
     pub fn epoch(&self) -> usize {
         self.epoch
     }
@@ -54,7 +86,7 @@ impl<'a> Sampler<'a> {
 
 #[cfg(test)]
 mod tests {
-    use tinysweep_proto::dataset::Task;
+    use tinysweep_proto::dataset::Sudoku;
 
     use super::super::sudoku::{Givens, generate};
     use super::*;
@@ -62,7 +94,7 @@ mod tests {
     const COUNT: usize = 7;
 
     fn examples() -> Examples {
-        generate(Task::Sudoku4x4, COUNT, 1, Givens::standard(Task::Sudoku4x4), 3).unwrap().0
+        generate(Sudoku::Grid4x4, COUNT, 1, Givens::standard(Sudoku::Grid4x4), 3).unwrap().0
     }
 
     /// Question and answer of the next `count` examples.

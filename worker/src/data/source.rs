@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tinysweep_proto::dataset::{Benchmark, DataFile, Dataset, Source, Task};
+use tinysweep_proto::dataset::{Benchmark, DataFile, Dataset, Format, Rules, Source, Task};
 
+use super::arc::{self, Collection};
 use super::sudoku::{Givens, generate};
-use super::{DataError, Examples, csv, file};
+use super::{DataError, Examples, Split, csv, file};
 
 /// The data that a sweep asks for.
 #[derive(Clone, Debug)]
@@ -22,6 +23,23 @@ pub struct DataRequest {
     pub seed: u64,
     /// Givens that generated puzzles aim at; 0 for as few as possible, nothing for [`Givens::standard`].
     pub givens: Option<usize>,
+    /// Tasks for a benchmark of ARC, in place of all the above.
+    pub arc: Option<ArcRequest>,
+}
+
+/// The ARC tasks that a sweep asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArcRequest {
+    /// Files of tasks that are trained on with all their pairs.
+    pub training: Vec<PathBuf>,
+    /// The file of tasks whose demonstrations are trained on and whose test inputs are measured.
+    pub evaluation: PathBuf,
+    /// Copies of each task.
+    pub augmentations: u32,
+    /// Seed of the copies.
+    pub seed: u64,
+    /// Whether test inputs may be trained on.
+    pub allow_overlap: bool,
 }
 
 /// Where one half of the data comes from.
@@ -51,9 +69,13 @@ pub struct PreparedData {
 /// # Errors
 /// A file is wrong, a part is missing, or the puzzles cannot be generated.
 pub fn prepare(request: &DataRequest) -> Result<PreparedData, DataError> {
+    if request.benchmark.source == Source::Arc {
+        let arc = request.arc.as_ref().ok_or(DataError::NoArc { benchmark: request.benchmark.name })?;
+        return prepare_arc(request.benchmark, arc);
+    }
     let own = match request.benchmark.source {
         Source::Generated { train, test } => [Some(Part::Generate(train)), Some(Part::Generate(test))],
-        Source::Files => [None, None],
+        Source::Hub { .. } | Source::Arc => [None, None],
     };
     let [own_train, own_test] = own;
     let train = resolve(request, "train", &request.train, own_train)?;
@@ -67,21 +89,69 @@ pub fn prepare(request: &DataRequest) -> Result<PreparedData, DataError> {
     };
     let [train, test] = halves;
     check_leak(&train, &test)?;
-    let proxy = !generated || request.benchmark.source == Source::Files;
-    let dataset = Dataset { benchmark: request.benchmark.name.into(), task, proxy, train: train.file, test: test.file };
+    let proxy = !(generated && matches!(request.benchmark.source, Source::Generated { .. }));
+    let dataset = Dataset {
+        benchmark: request.benchmark.name.into(),
+        task,
+        proxy,
+        puzzle_identifiers: train.examples.puzzle_identifiers,
+        train: train.file,
+        test: test.file,
+    };
     Ok(PreparedData { dataset, train: train.text, test: test.text })
 }
 
-/// The puzzles in `text`, which must be the content of `file`.
+/// Share of test inputs that may be trained on without a word: ARC-AGI-1 itself has 2 of 419.
+const TOLERATED_OVERLAP: f64 = 0.01;
+
+fn prepare_arc(benchmark: &Benchmark, request: &ArcRequest) -> Result<PreparedData, DataError> {
+    let name = |path: &PathBuf| path.display().to_string();
+    let read = |path: &PathBuf| Ok::<_, DataError>(arc::read(&file::read_text(path)?, &name(path))?);
+    let evaluation = (name(&request.evaluation), read(&request.evaluation)?);
+    let proxy = !arc::is_official(benchmark.name, &evaluation.1);
+    let training = request.training.iter().map(|path| Ok((name(path), read(path)?))).collect::<Result<Vec<_>, DataError>>()?;
+    let collection = Collection::new(request.seed, request.augmentations, training, evaluation)?;
+    collection.check_answers(&name(&request.evaluation))?;
+    let (overlaps, inputs) = (arc::overlaps(&collection), collection.evaluation().iter().map(|task| task.test.len()).sum());
+    if let Some(first) = overlaps.first()
+        && !request.allow_overlap
+        && overlaps.len() as f64 > TOLERATED_OVERLAP * inputs as f64
+    {
+        return Err(DataError::Overlap { count: overlaps.len(), inputs, first: first.clone() });
+    }
+    let names: Vec<String> = request.training.iter().chain([&request.evaluation]).map(name).collect();
+    let origin = format!(
+        "ARC tasks of {}, {} augmentations, seed {}; {} of {inputs} test inputs are also trained on",
+        names.join(", "),
+        request.augmentations,
+        request.seed,
+        overlaps.len()
+    );
+    let text = collection.write();
+    let sha256 = sha256(&text);
+    let half = |split| {
+        let examples = collection.examples(split);
+        let (len, rows) = (examples.len() as u64, examples.puzzle_identifiers);
+        (DataFile { origin: origin.clone(), format: Format::Arc, sha256: sha256.clone(), bytes: text.len() as u64, examples: len }, rows)
+    };
+    let ((train, puzzle_identifiers), (test, _)) = (half(Split::Train), half(Split::Test));
+    let dataset = Dataset { benchmark: benchmark.name.into(), task: benchmark.task, proxy, puzzle_identifiers, train, test };
+    Ok(PreparedData { dataset, train: text.clone(), test: text })
+}
+
+/// The puzzles of `split` in `text`, which must be the content of `file`. Formats that have a file for each split ignore which one it is.
 ///
 /// # Errors
 /// The text is another one, or does not hold puzzles of `task`.
-pub fn decode(text: &[u8], file: &DataFile, task: Task) -> Result<Examples, DataError> {
+pub fn decode(text: &[u8], file: &DataFile, task: Task, split: Split) -> Result<Examples, DataError> {
     let found = sha256(text);
     if found != file.sha256 {
         return Err(DataError::OtherContent { file: file.origin.clone(), expected: file.sha256.clone(), found });
     }
-    let examples = csv::read(text, &file.origin, task)?;
+    let examples = match file.format {
+        Format::Arc if task == Task::Arc => Collection::read(text, &file.origin)?.examples(split),
+        _ => csv::read(text, &file.origin, task)?,
+    };
     if examples.len() as u64 != file.examples {
         return Err(DataError::OtherCount { file: file.origin.clone(), expected: file.examples, found: examples.len() as u64 });
     }
@@ -108,19 +178,21 @@ impl Half {
     }
 
     fn new(origin: String, text: Vec<u8>, examples: Examples) -> Self {
-        let file = DataFile { origin, sha256: sha256(&text), bytes: text.len() as u64, examples: examples.len() as u64 };
+        let file =
+            DataFile { origin, format: Format::Csv, sha256: sha256(&text), bytes: text.len() as u64, examples: examples.len() as u64 };
         Self { file, text, examples }
     }
 
     fn questions(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.examples.len()).map(|index| self.examples.question(index))
+        (0..self.examples.rows()).map(|index| self.examples.question(index))
     }
 }
 
 fn generate_halves(request: &DataRequest, train: usize, test: usize) -> Result<[Half; 2], DataError> {
     let task = request.benchmark.task;
-    let givens = request.givens.map_or(Givens::standard(task), Givens::aim);
-    let (train, test) = generate(task, train, test, givens, request.seed)?;
+    let Rules::Sudoku(size) = task.rules() else { return Err(DataError::NoGenerator { task }) };
+    let givens = request.givens.map_or(Givens::standard(size), Givens::aim);
+    let (train, test) = generate(size, train, test, givens, request.seed)?;
     let half = |part: &str, examples: Examples| {
         let origin = format!("generated {} {part} puzzles, seed {}, givens {givens}", task.name(), request.seed);
         Half::new(origin, csv::write(&examples), examples)
@@ -153,7 +225,7 @@ mod tests {
     use super::*;
 
     fn request(name: &str, train: Option<Part>, test: Option<Part>) -> DataRequest {
-        DataRequest { benchmark: benchmark(name).unwrap(), train, test, seed: 1, givens: None }
+        DataRequest { benchmark: benchmark(name).unwrap(), train, test, seed: 1, givens: None, arc: None }
     }
 
     fn message(request: &DataRequest) -> String {
@@ -173,12 +245,12 @@ mod tests {
     #[test]
     fn a_generated_benchmark_needs_no_files() {
         let data = prepare(&request("sudoku-4x4", None, Some(Part::Generate(20)))).unwrap();
-        let Dataset { benchmark, task, proxy, train, test } = &data.dataset;
+        let Dataset { benchmark, task, proxy, train, test, .. } = &data.dataset;
         assert_eq!((benchmark.as_str(), *task, *proxy), ("sudoku-4x4", Task::Sudoku4x4, false));
         assert_eq!((train.examples, test.examples), (1000, 20));
         assert_eq!(train.origin, "generated sudoku-4x4 training puzzles, seed 1, givens 5 to 9");
         assert_eq!((test.bytes as usize, &test.sha256), (data.test.len(), &sha256(&data.test)));
-        assert_eq!(decode(&data.train, train, *task).unwrap().len(), 1000);
+        assert_eq!(decode(&data.train, train, *task, Split::Train).unwrap().len(), 1000);
         assert_eq!(prepare(&request("sudoku-4x4", None, Some(Part::Generate(20)))).unwrap(), data);
     }
 
@@ -236,10 +308,13 @@ mod tests {
         let Dataset { task, train, test, .. } = data.dataset;
         let (origin, ours, theirs) = (&train.origin, &train.sha256, &test.sha256);
         assert_eq!(
-            decode(&data.test, &train, task).unwrap_err().to_string(),
+            decode(&data.test, &train, task, Split::Train).unwrap_err().to_string(),
             format!("{origin}: SHA-256 is {theirs}, but {ours} was announced; the data were damaged or exchanged")
         );
         let more = DataFile { examples: 4, ..train.clone() };
-        assert_eq!(decode(&data.train, &more, task).unwrap_err().to_string(), format!("{origin}: 3 puzzles, but 4 were announced"));
+        assert_eq!(
+            decode(&data.train, &more, task, Split::Train).unwrap_err().to_string(),
+            format!("{origin}: 3 puzzles, but 4 were announced")
+        );
     }
 }

@@ -57,7 +57,7 @@ pub fn pickle(bytes: &[u8]) -> bool {
 /// The weights of a checkpoint of ours.
 pub fn safetensors(bytes: &[u8]) -> bool {
     let config = TrialConfig { hidden_size: 4, layers: 1, expansion: 1.0, inner_multiple: 1, puzzle_emb_len: 1, ..TrialConfig::default() };
-    is_read(model_of(&config, Task::Sudoku4x4.shape(), bytes))
+    is_read(model_of(&config, Task::Sudoku4x4.shape(1), bytes))
 }
 
 /// The reference's `all_config.yaml`.

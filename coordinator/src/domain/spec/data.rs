@@ -10,6 +10,9 @@ use super::yaml::{Content, Node};
 /// The most puzzles that may be generated for one part of a data set.
 const COUNT_LIMIT: i64 = 10_000_000;
 
+/// The most copies of an ARC task.
+const AUGMENTATIONS_LIMIT: i64 = 10_000;
+
 /// Which puzzles trials are trained and measured on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataSpec {
@@ -21,6 +24,23 @@ pub struct DataSpec {
     pub seed: u64,
     /// Cells that generated puzzles give away; none leaves it to the generator.
     pub givens: Option<usize>,
+    /// The tasks of a benchmark of ARC, which has none of the above.
+    pub arc: Option<ArcSpec>,
+}
+
+/// Files of ARC tasks, as the sweep file names them, and how the tasks are augmented.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArcSpec {
+    /// Tasks that are trained on with all their pairs.
+    pub training: Vec<String>,
+    /// Tasks whose demonstrations are trained on and whose test inputs are measured.
+    pub evaluation: String,
+    /// Copies of each task.
+    pub augmentations: u32,
+    /// Seed of the copies.
+    pub seed: u64,
+    /// Whether test inputs may be trained on.
+    pub allow_overlap: bool,
 }
 
 /// Where one part of the data comes from.
@@ -34,24 +54,69 @@ pub enum PartSpec {
 
 /// Reads `data:`; `root` is where the file starts, for what is missing.
 pub(crate) fn read(report: &mut Report, node: Option<&Node>, benchmark: &Benchmark, root: Position) -> Option<DataSpec> {
-    let mut data = DataSpec { train: None, test: None, seed: 0, givens: None };
+    let mut data = DataSpec { train: None, test: None, seed: 0, givens: None, arc: None };
+    if benchmark.source == Source::Arc {
+        data.arc = Some(read_arc(report, node, benchmark, root)?);
+        return Some(data);
+    }
     if let Some(node) = node {
-        let keys = Fields::read(report, node, "`data`", &["train", "test", "seed", "givens"], |_| None)?;
+        let explain =
+            |key: &str| (key == "arc").then(|| format!("`arc` is for benchmarks of ARC; the puzzles of `{}` are none", benchmark.name));
+        let keys = Fields::read(report, node, "`data`", &["train", "test", "seed", "givens"], explain)?;
         let train = keys.get("train").map_or(Some(None), |node| read_part(report, node, "`train`").map(Some));
         let test = keys.get("test").map_or(Some(None), |node| read_part(report, node, "`test`").map(Some));
-        let cells = benchmark.task.shape().seq_len as i64;
+        let cells = benchmark.task.seq_len() as i64;
         let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed` of `data`", 0..=i64::MAX));
         let givens = keys.get("givens").map_or(Some(None), |node| fields::whole(report, node, "`givens`", 1..=cells).map(Some));
-        data = DataSpec { train: train?, test: test?, seed: seed? as u64, givens: givens?.map(|givens| givens as usize) };
+        data = DataSpec { train: train?, test: test?, seed: seed? as u64, givens: givens?.map(|givens| givens as usize), arc: None };
         refuse_unused_data_keys(report, &keys, &data)?;
     }
-    let lacks_a_part = data.train.is_none() || data.test.is_none();
-    if benchmark.source == Source::Files && lacks_a_part {
-        let name = benchmark.name;
-        let message = format!("the puzzles of `{name}` come from files; name them, as in `data: {{train: train.csv, test: test.csv}}`");
-        return report.error(node.map_or(root, |node| node.at), message);
-    }
     Some(data)
+}
+
+/// Reads `data: {arc: …}`.
+fn read_arc(report: &mut Report, node: Option<&Node>, benchmark: &Benchmark, root: Position) -> Option<ArcSpec> {
+    let missing = |what: &str| format!("{what}, as in `data: {{arc: {{training: [training.json.gz], evaluation: evaluation.json.gz}}}}`");
+    let Some(node) = node else {
+        return report.error(root, missing(&format!("the tasks of `{}` come from files; name them", benchmark.name)));
+    };
+    let explain = |key: &str| Some(missing(&format!("`{key}` does not apply to ARC; its files are named under `arc`")));
+    let Some(node) = Fields::read(report, node, "`data`", &["arc"], explain)?.get("arc") else {
+        return report.error(node.at, missing(&format!("the tasks of `{}` come from files; name them", benchmark.name)));
+    };
+    let known = ["training", "evaluation", "augmentations", "seed", "allow_overlap"];
+    let keys = Fields::read(report, node, "`arc`", &known, |_| None)?;
+    let training = match keys.get("training") {
+        None => Some(Vec::new()),
+        Some(Node { content: Content::List(items), .. }) => {
+            items.iter().map(|item| read_path(report, item, "each of `training`")).collect()
+        }
+        Some(node) => read_path(report, node, "`training`").map(|path| vec![path]),
+    };
+    let evaluation = match keys.get("evaluation") {
+        Some(node) => read_path(report, node, "`evaluation`"),
+        None => report.error(node.at, missing("`evaluation` must name a file of tasks")),
+    };
+    let mut number = |key, default, limit| {
+        keys.get(key).map_or(Some(default), |node| fields::whole(report, node, &format!("`{key}` of `arc`"), 0..=limit))
+    };
+    let (augmentations, seed) = (number("augmentations", 1000, AUGMENTATIONS_LIMIT), number("seed", 42, i64::MAX));
+    let allow_overlap = match keys.get("allow_overlap") {
+        None => Some(false),
+        Some(Node { content: Content::Bool(allow), .. }) => Some(*allow),
+        Some(node) => report.error(node.at, format!("`allow_overlap` must be true or false, not {}", node.description())),
+    };
+    Some(ArcSpec {
+        training: training?,
+        evaluation: evaluation?,
+        augmentations: augmentations? as u32,
+        seed: seed? as u64,
+        allow_overlap: allow_overlap?,
+    })
+}
+
+fn read_path(report: &mut Report, node: &Node, what: &str) -> Option<String> {
+    fields::text(report, node, what, TEXT_LIMIT).map(str::to_owned)
 }
 
 /// The seed and the givens are those of generated puzzles; files have neither.

@@ -3,6 +3,7 @@
 //! * `yaml`: text to a tree that knows the place of each value, within limits.
 //! * `fields`: typed values out of that tree.
 //! * `settings`, `base`, `parameters`: the configuration, its fixed and its varying part.
+//! * `listed`: configurations that are listed by name, and baselines.
 //! * `data`: which puzzles.
 //! * `expression`, over `tokens`: the language of `constraints`.
 //! * `proposals`: the trials themselves.
@@ -14,6 +15,7 @@ mod data;
 mod error;
 mod expression;
 mod fields;
+mod listed;
 mod parameters;
 mod proposals;
 mod settings;
@@ -26,14 +28,17 @@ use tinysweep_proto::config::TrialConfig;
 use tinysweep_proto::dataset::{BENCHMARKS, Benchmark, benchmark};
 use tinysweep_proto::metric::{Goal, TEST_METRICS, test_metric};
 
-pub use data::{DataSpec, PartSpec};
+pub use data::{ArcSpec, DataSpec, PartSpec};
 pub use error::{Position, SpecError, SpecErrors};
 pub use expression::{Constraint, ExpressionError, Facts};
-pub use proposals::Proposal;
+pub use listed::Listed;
+pub use proposals::{Proposal, Role};
 
+use super::baselines::headline_metric;
 use super::space::Space;
 use error::Report;
 use fields::Fields;
+use listed::Shared;
 use settings::Settings;
 use yaml::{Content, Node};
 
@@ -65,7 +70,11 @@ pub struct SweepSpec {
     pub metric: MetricSpec,
     /// What all trials share.
     pub base: TrialConfig,
-    /// What they differ in, in the order of the file.
+    /// Configurations that are listed by name, each to be run with every combination of `space`; one without a name where none are.
+    pub listed: Vec<Listed>,
+    /// Configurations that are trained beside the sweep, as they are.
+    pub baselines: Vec<Listed>,
+    /// What trials differ in, in the order of the file.
     pub space: Space,
     /// Conditions that every trial meets.
     pub constraints: Vec<Constraint>,
@@ -84,6 +93,7 @@ pub struct SweepSpec {
 #[derive(Clone, Copy, Debug)]
 struct Places {
     method: Position,
+    trials: Position,
     parameters: Position,
     constraints: Position,
 }
@@ -124,7 +134,9 @@ const KEYS: &[&str] = &[
     "method",
     "metric",
     "config",
+    "trials",
     "parameters",
+    "baselines",
     "constraints",
     "replicates",
     "seed",
@@ -150,12 +162,15 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
     let mut settings = Settings::default();
     let mut base = keys.get("config").map(|node| base::read(report, node, &mut settings)).unwrap_or_default();
     let space = keys.get("parameters").map(|node| parameters::read(report, node, &mut settings, &mut base)).unwrap_or_default();
+    let shared = Shared { base: &base, settings: &settings };
+    let listed = keys.get("trials").map_or_else(|| Some(vec![Listed::unnamed(&base)]), |node| listed::read_trials(report, node, &shared));
+    let baselines = keys.get("baselines").map_or(Some(Vec::new()), |node| listed::read_baselines(report, node, &shared));
     let name = match keys.get("name") {
         Some(node) => fields::text(report, node, "`name`", NAME_LIMIT).map(str::to_owned),
         None => Some(stem(file)),
     };
     let description = keys.get("description").map_or(Some(""), |node| fields::text(report, node, "`description`", TEXT_LIMIT));
-    let metric = read_metric(report, keys.get("metric"));
+    let metric = read_metric(report, keys.get("metric"), benchmark);
     let method = keys.get("method").map_or(Some(Method::Grid), |node| read_method(report, node));
     let constraints = keys.get("constraints").map_or(Some(Vec::new()), |node| read_constraints(report, node));
     let replicates = keys.get("replicates").map_or(Some(1), |node| fields::whole(report, node, "`replicates`", 1..=REPLICATE_LIMIT));
@@ -170,6 +185,8 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
         data: data?,
         method: method?,
         metric: metric?,
+        listed: listed?,
+        baselines: baselines?,
         base,
         space,
         constraints: constraints?,
@@ -178,7 +195,12 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
         run_cap: run_cap?,
         file: file.to_owned(),
         settings,
-        places: Places { method: place("method"), parameters: place("parameters"), constraints: place("constraints") },
+        places: Places {
+            method: place("method"),
+            trials: place("trials"),
+            parameters: place("parameters"),
+            constraints: place("constraints"),
+        },
     };
     proposals::check_count(report, &spec)?;
     Some(spec)
@@ -190,7 +212,6 @@ fn unsupported(key: &str) -> Option<String> {
         "program" | "command" | "job" | "image_uri" => "is not needed: workers train the built-in models",
         "project" | "entity" | "kind" | "apiVersion" | "controller" => "is not needed: the coordinator keeps all sweeps",
         "early_terminate" => "is not supported yet: every trial runs to its end",
-        "baselines" => "is not supported yet; published results of the benchmark always appear on the leaderboard",
         "metrics" => "is not supported yet; name one metric in `metric`",
         "scheduler" | "zip" | "when" | "budget" | "priority" | "resources" | "retry" => "is not supported yet",
         _ => return None,
@@ -226,9 +247,10 @@ fn read_method(report: &mut Report, node: &Node) -> Option<Method> {
     }
 }
 
-fn read_metric(report: &mut Report, node: Option<&Node>) -> Option<MetricSpec> {
+/// What the file names, else what published results of the benchmark have.
+fn read_metric(report: &mut Report, node: Option<&Node>, benchmark: Option<&Benchmark>) -> Option<MetricSpec> {
     let Some(node) = node else {
-        let metric = &TEST_METRICS[0];
+        let metric = headline_metric(benchmark?);
         return Some(MetricSpec { name: metric.name, goal: metric.goal });
     };
     let keys = Fields::read(report, node, "`metric`", &["name", "goal"], |key| {

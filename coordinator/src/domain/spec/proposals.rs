@@ -6,8 +6,9 @@ use serde_json::Value;
 use tinysweep_proto::config::{self, ConfigError, TrialConfig};
 
 use super::error::{Position, Report, SpecErrors};
-use super::{Facts, Method, SweepSpec, TRIAL_LIMIT};
+use super::{Facts, Listed, Method, SweepSpec, TRIAL_LIMIT};
 use crate::domain::sampler::Draw;
+use crate::domain::space::{Parameter, Space};
 
 /// How often a random trial is drawn anew because a constraint excludes it or an earlier trial is the same.
 const DRAW_LIMIT: u32 = 1000;
@@ -15,18 +16,46 @@ const DRAW_LIMIT: u32 = 1000;
 /// A trial that a sweep proposes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Proposal {
-    /// Dense from 0.
+    /// Dense from 0; baselines come last.
     pub number: u32,
+    /// Whether it is one of the sweep's own.
+    pub role: Role,
     /// The whole configuration.
     pub config: TrialConfig,
-    /// Canonical path and value of each hyper-parameter that the sweep varies, in the order of the file.
+    /// Canonical path and value of each hyper-parameter that the trial's name stands for: what it sets itself in a list, and what the
+    /// sweep varies, in the order of the file.
     pub varied: Vec<(String, Value)>,
-    /// What varies, in short, as in `l_cycles=2 hidden_size=64`; the sweep's name where nothing does.
+    /// The trial's name in its list and what varies, in short, as in `no EMA, l_cycles=2 hidden_size=64`; the sweep's name where there
+    /// is neither.
     pub name: String,
 }
 
+/// What a trial is to its sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One of those that the sweep compares.
+    Proposed,
+    /// One that they are compared with.
+    Baseline,
+}
+
+impl Role {
+    /// The word in the store.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Proposed => "proposed",
+            Self::Baseline => "baseline",
+        }
+    }
+
+    /// The role of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Proposed, Self::Baseline].into_iter().find(|role| role.name() == name)
+    }
+}
+
 impl SweepSpec {
-    /// Every trial of the sweep: the same ones for the same file, always.
+    /// Every trial of the sweep, its baselines last: the same ones for the same file, always.
     ///
     /// A random sweep has fewer than `run_cap` trials where no more different ones were found ([`shortfall`](Self::shortfall) says so).
     ///
@@ -34,10 +63,9 @@ impl SweepSpec {
     /// Configurations that cannot be run, at the place of the value that is wrong; constraints that leave no trial.
     pub fn proposals(&self) -> Result<Vec<Proposal>, SpecErrors> {
         let mut report = Report::new(&self.file);
-        let template = Template::new(self);
-        let trials = match self.method {
-            Method::Grid => self.grid(&template, &mut report),
-            Method::Random => self.random(&template, &mut report),
+        let mut trials = match self.method {
+            Method::Grid => self.grid(&mut report),
+            Method::Random => self.random(&mut report),
         };
         if trials.is_empty() && report.is_empty() {
             let message = match self.method {
@@ -46,48 +74,66 @@ impl SweepSpec {
             };
             report.error::<()>(self.places.constraints, message);
         }
+        for baseline in &self.baselines {
+            let config = baseline.config.clone();
+            self.check(&config, baseline, &[], &mut report);
+            let varied = baseline.overrides().collect();
+            trials.push(Proposal { number: trials.len() as u32, role: Role::Baseline, config, varied, name: baseline.name.clone() });
+        }
         report.finish(Some(trials))
     }
 
-    /// Why there are only `found` trials, where the file asks for more.
-    pub fn shortfall(&self, found: usize) -> Option<String> {
+    /// Why there are no more `trials`, where the file asks for more.
+    pub fn shortfall(&self, trials: &[Proposal]) -> Option<String> {
+        let found = trials.iter().filter(|trial| trial.role == Role::Proposed).count();
         let wanted = self.run_cap.filter(|cap| self.method == Method::Random && found < *cap as usize)?;
         Some(format!("only {found} different trials were found of the {wanted} asked for"))
     }
 
-    /// How many trials there are at the most: exact for a grid without constraints.
+    /// How many trials there are at the most, baselines aside: exact for a grid without constraints.
     pub fn trial_limit(&self) -> u64 {
         let cap = self.run_cap.map_or(u64::MAX, u64::from);
         match self.method {
-            Method::Grid => self.space.grid_len().unwrap_or(u64::MAX).min(cap),
+            Method::Grid => self.grid_len().unwrap_or(u64::MAX).min(cap),
             Method::Random => self.space.draw_len().unwrap_or(u64::MAX).min(cap),
         }
     }
 
-    fn grid(&self, template: &Template, report: &mut Report) -> Vec<Proposal> {
+    /// Trials of the whole grid, of each listed configuration; the error is a parameter that a grid cannot list.
+    fn grid_len(&self) -> Result<u64, &Parameter> {
+        Ok(self.space.grid_len()?.saturating_mul(self.listed.len() as u64))
+    }
+
+    fn grid(&self, report: &mut Report) -> Vec<Proposal> {
         let cap = self.run_cap.unwrap_or(u32::MAX) as usize;
         let mut trials = Vec::new();
-        for index in 0..self.space.grid_len().unwrap_or(0) {
-            if trials.len() >= cap || report.is_full() {
-                break;
-            }
-            let values = self.space.grid_values(index);
-            let config = template.fill(&values);
-            if self.meets_constraints(&config) {
-                trials.push(self.proposal(trials.len(), config, values, report));
+        for listed in &self.listed {
+            let template = Template::new(&listed.config, &self.space);
+            for index in 0..self.space.grid_len().unwrap_or(0) {
+                if trials.len() >= cap || report.is_full() {
+                    return trials;
+                }
+                let values = self.space.grid_values(index);
+                let config = template.fill(&values);
+                if self.meets_constraints(&config) {
+                    trials.push(self.proposal(trials.len(), listed, config, values, report));
+                }
             }
         }
         trials
     }
 
-    fn random(&self, template: &Template, report: &mut Report) -> Vec<Proposal> {
-        let most = self.trial_limit();
+    /// A random sweep has one configuration that it varies: it lists none.
+    fn random(&self, report: &mut Report) -> Vec<Proposal> {
         let mut trials = Vec::new();
+        let Some(listed) = self.listed.first() else { return trials };
+        let template = Template::new(&listed.config, &self.space);
+        let most = self.trial_limit();
         let mut seen = HashSet::new();
         while (trials.len() as u64) < most && !report.is_full() {
-            let Some((config, values)) = self.new_draw(template, trials.len() as u64, &seen) else { break };
+            let Some((config, values)) = self.new_draw(&template, trials.len() as u64, &seen) else { break };
             seen.insert(key(&values));
-            trials.push(self.proposal(trials.len(), config, values, report));
+            trials.push(self.proposal(trials.len(), listed, config, values, report));
         }
         trials
     }
@@ -113,29 +159,44 @@ impl SweepSpec {
         self.constraints.iter().all(|constraint| constraint.allows(&facts))
     }
 
-    fn proposal(&self, number: usize, config: TrialConfig, values: Vec<Value>, report: &mut Report) -> Proposal {
-        for error in config::check(&config) {
-            report.error::<()>(self.place_of(&error, &values), format!("`{}` {}", error.path, error.message));
-        }
+    fn proposal(&self, number: usize, listed: &Listed, config: TrialConfig, values: Vec<Value>, report: &mut Report) -> Proposal {
+        self.check(&config, listed, &values, report);
         let varied: Vec<_> = self.space.parameters.iter().map(|parameter| parameter.path.to_owned()).zip(values).collect();
-        let name = if varied.is_empty() { self.name.clone() } else { name(&varied) };
-        Proposal { number: number as u32, config, varied, name }
+        let parts = [listed.name.clone(), name(&varied)];
+        let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        let name = if parts.is_empty() { self.name.clone() } else { parts.join(", ") };
+        Proposal { number: number as u32, role: Role::Proposed, config, varied: listed.overrides().chain(varied).collect(), name }
     }
 
-    /// Where the cause of `error` is written: the setting itself, else one that the message names, else whatever varies.
-    fn place_of(&self, error: &ConfigError, values: &[Value]) -> Position {
+    /// Notes what is wrong with `config`, which is `listed` with `values` for what varies.
+    fn check(&self, config: &TrialConfig, listed: &Listed, values: &[Value], report: &mut Report) {
+        for error in config::check(config) {
+            report.error::<()>(self.place_of(&error, listed, values), format!("`{}` {}", error.path, error.message));
+        }
+    }
+
+    /// Where the cause of `error` is written: the setting itself, else one that the message names, else the item of a list, else whatever
+    /// varies.
+    fn place_of(&self, error: &ConfigError, listed: &Listed, values: &[Value]) -> Position {
         let place = |path: &str| {
             let varied = self.space.parameters.iter().zip(values).find(|(parameter, _)| parameter.path == path);
-            varied.map(|(parameter, value)| parameter.position_of(value)).or_else(|| self.settings.position(path))
+            let own = || listed.settings.position(path);
+            varied.map(|(parameter, value)| parameter.position_of(value)).or_else(own).or_else(|| self.settings.position(path))
         };
         let named = |path: &&str| error.message.contains(*path) || (error.path == "pos_encodings" && *path == "variant");
-        place(error.path).or_else(|| self.settings.paths().find(named).and_then(place)).unwrap_or(self.places.parameters)
+        let set = listed.settings.paths().chain(self.settings.paths());
+        let fallback = if listed.name.is_empty() { self.places.parameters } else { listed.at };
+        place(error.path).or_else(|| set.filter(named).find_map(place)).unwrap_or(fallback)
     }
 }
 
 /// Checks, without listing them, that the trials can be listed and are not too many.
 pub(super) fn check_count(report: &mut Report, spec: &SweepSpec) -> Option<()> {
-    match (spec.method, spec.space.grid_len()) {
+    let lists = spec.listed.iter().any(|listed| !listed.name.is_empty());
+    match (spec.method, spec.grid_len()) {
+        (Method::Random, _) if lists => {
+            report.error(spec.places.trials, "`trials` lists what a random sweep would draw; use `method: grid`")
+        }
         (Method::Random, _) if spec.run_cap.is_none() => {
             report.error(spec.places.method, "a random sweep without `run_cap` would never end; add `run_cap: 100`, say")
         }
@@ -155,16 +216,16 @@ pub(super) fn check_count(report: &mut Report, spec: &SweepSpec) -> Option<()> {
     }
 }
 
-/// The base configuration, into which the values of a trial are put.
+/// A configuration into which the values of a trial are put.
 struct Template<'a> {
     tree: Value,
     paths: Vec<&'a str>,
 }
 
 impl<'a> Template<'a> {
-    fn new(spec: &'a SweepSpec) -> Self {
-        let tree = serde_json::to_value(&spec.base).expect("a struct of numbers and enums has a JSON form");
-        Self { tree, paths: spec.space.parameters.iter().map(|parameter| parameter.path).collect() }
+    fn new(config: &TrialConfig, space: &'a Space) -> Self {
+        let tree = serde_json::to_value(config).expect("a struct of numbers and enums has a JSON form");
+        Self { tree, paths: space.parameters.iter().map(|parameter| parameter.path).collect() }
     }
 
     /// The configuration with `values`, one for each varying hyper-parameter.

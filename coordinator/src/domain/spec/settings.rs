@@ -10,7 +10,7 @@ use super::yaml::{Content, Entry, Node, shortened};
 /// Which hyper-parameters the file sets, and where.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Settings {
-    /// In the order of the file: path, the block that sets it (`config` or `parameters`), and the value's place.
+    /// In the order of the file: path, the block that sets it (`config`, `parameters`, …), and the value's place.
     set: Vec<(&'static str, &'static str, Position)>,
 }
 
@@ -18,6 +18,11 @@ impl Settings {
     /// Where `path` is set.
     pub(crate) fn position(&self, path: &str) -> Option<Position> {
         self.set.iter().find(|(known, ..)| *known == path).map(|(.., at)| *at)
+    }
+
+    /// Where `block` sets `path`, if it is that block that does.
+    pub(crate) fn position_in(&self, block: &str, path: &str) -> Option<Position> {
+        self.set.iter().find(|(known, by, _)| *known == path && *by == block).map(|(.., at)| *at)
     }
 
     /// What is set, in the order of the file.
@@ -120,10 +125,10 @@ pub(crate) fn value(report: &mut Report, path: &'static str, node: &Node) -> Opt
     let Ok(config) = config::assign(&TrialConfig::default(), path, &written) else {
         return report.error(node.at, format!("`{path}` must be {}, not {}", wanted(path), node.description()));
     };
-    // Words are judged with the whole configuration: whether `rope` is right depends on the variant.
-    match config::check(&config).into_iter().find(|error| error.path == path) {
-        Some(error) if kind(path) != FieldKind::Word => report.error(node.at, format!("`{path}` {}", error.message)),
-        _ => Some(field(&config, path)),
+    // What depends on other fields is judged with the whole configuration: whether heads have a width depends on the variant.
+    match config::check_ranges(&config).into_iter().find(|error| error.path == path) {
+        Some(error) => report.error(node.at, format!("`{path}` {}", error.message)),
+        None => Some(field(&config, path)),
     }
 }
 
@@ -131,7 +136,7 @@ pub(crate) fn value(report: &mut Report, path: &'static str, node: &Node) -> Opt
 pub(crate) fn check_number(path: &'static str, number: f64) -> Result<(), String> {
     let config = config::assign(&TrialConfig::default(), path, &Value::from(number))
         .map_err(|_| format!("`{path}` must be {}, not `{number}`", wanted(path)))?;
-    match config::check(&config).into_iter().find(|error| error.path == path) {
+    match config::check_ranges(&config).into_iter().find(|error| error.path == path) {
         Some(error) => Err(format!("`{path}` {}", error.message)),
         None => Ok(()),
     }

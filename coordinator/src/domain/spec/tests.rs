@@ -45,11 +45,24 @@ seed: 11
 ";
 
 #[test]
+fn arc_names_files_of_tasks() {
+    let read = |data: &str| spec(&format!("benchmark: arc-agi-2\ndata: {{arc: {data}}}")).data.arc.unwrap();
+    let mut expected =
+        ArcSpec { training: vec!["a.json".into()], evaluation: "c.json".into(), augmentations: 1000, seed: 42, allow_overlap: false };
+    assert_eq!(read("{training: a.json, evaluation: c.json}"), expected);
+    expected.training.push("b.json.gz".into());
+    (expected.augmentations, expected.seed, expected.allow_overlap) = (0, 7, true);
+    let all = "{training: [a.json, b.json.gz], evaluation: c.json, augmentations: 0, seed: 7, allow_overlap: true}";
+    assert_eq!(read(all), expected);
+}
+
+#[test]
 fn a_whole_file() {
     let spec = spec(FULL);
     assert_eq!((spec.name.as_str(), spec.description.as_str()), ("depth-supervision-width", "Which depth?"));
     assert_eq!(spec.benchmark.name, "sudoku-extreme");
-    let data = DataSpec { train: Some(PartSpec::Path("train.csv".into())), test: Some(PartSpec::Count(500)), seed: 3, givens: None };
+    let data =
+        DataSpec { train: Some(PartSpec::Path("train.csv".into())), test: Some(PartSpec::Count(500)), seed: 3, givens: None, arc: None };
     assert_eq!(spec.data, data);
     assert_eq!(spec.metric, MetricSpec { name: "test/lm_loss", goal: Goal::Minimize });
     assert_eq!((spec.replicates, spec.seed, spec.run_cap), (3, 11, None));
@@ -140,7 +153,7 @@ fn choices_keep_their_probabilities_and_take_the_type_of_their_field() {
     }
     let trials = spec.proposals().unwrap();
     assert_eq!(trials.len(), 2, "two values give two different trials");
-    assert_eq!(spec.shortfall(trials.len()).as_deref(), Some("only 2 different trials were found of the 5 asked for"));
+    assert_eq!(spec.shortfall(&trials).as_deref(), Some("only 2 different trials were found of the 5 asked for"));
 }
 
 #[test]
@@ -164,6 +177,93 @@ fn constraints_see_what_is_not_varied() {
         "benchmark: sudoku-4x4\nconfig: {variant: att}\nparameters: {width: {values: [64, 100, 128]}}\nconstraints: [width % heads == 0]";
     assert_eq!(names(yaml), ["hidden_size=64", "hidden_size=128"]);
     assert_eq!(spec(yaml).proposals().unwrap()[0].config.variant, Variant::Att);
+}
+
+const LISTED: &str = "\
+benchmark: sudoku-4x4
+config: {width: 64, ema_rate: 0.99, train: {steps: 7}}
+trials:
+  - {name: whole}
+  - {name: no EMA, ema_rate: 0}
+  - {name: attention, preset: trm-att, heads: 4, train: {lr: 1e-3}}
+parameters: {n: {values: [1, 2]}}
+";
+
+#[test]
+fn listed_trials_replace_what_config_says_and_are_run_with_every_combination() {
+    let trials = spec(LISTED).proposals().unwrap();
+    let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
+    let wanted = ["whole, l_cycles=1", "whole, l_cycles=2", "no EMA, l_cycles=1", "no EMA, l_cycles=2", "attention, l_cycles=1"];
+    assert_eq!(names[..5], wanted);
+    let (whole, no_ema, attention) = (&trials[1].config, &trials[2].config, &trials[5]);
+    assert_eq!((whole.hidden_size, whole.train.ema_rate, whole.l_cycles), (64, 0.99, 2));
+    assert_eq!((no_ema.hidden_size, no_ema.train.ema_rate, no_ema.l_cycles), (64, 0.0, 1));
+    let config = &attention.config;
+    assert_eq!((config.variant, config.hidden_size, config.num_heads, config.l_cycles), (Variant::Att, 512, 4, 2), "the preset's width");
+    assert_eq!((config.train.steps, config.train.ema_rate, config.train.lr), (7, 0.99, 1e-3), "the sweep's training");
+    assert_eq!(attention.varied, [("num_heads".into(), json!(4)), ("train.lr".into(), json!(1e-3)), ("l_cycles".into(), json!(2))]);
+    assert_eq!(spec(LISTED).trial_limit(), 6);
+}
+
+#[test]
+fn baselines_come_last_and_are_not_varied() {
+    let yaml =
+        format!("{LISTED}constraints: [n < 2]\nrun_cap: 2\nbaselines: [trm-mlp, {{preset: trm-att, name: small, width: 32, n: 3}}]\n");
+    let trials = spec(&yaml).proposals().unwrap();
+    let of = |trial: &Proposal| (trial.number, trial.role, trial.name.clone());
+    let found: Vec<_> = trials.iter().map(of).collect();
+    let wanted = [
+        (0, Role::Proposed, "whole, l_cycles=1".to_owned()),
+        (1, Role::Proposed, "no EMA, l_cycles=1".to_owned()),
+        (2, Role::Baseline, "trm-mlp".to_owned()),
+        (3, Role::Baseline, "small".to_owned()),
+    ];
+    assert_eq!(found, wanted);
+    let (published, small) = (&trials[2].config, &trials[3].config);
+    assert_eq!((published.hidden_size, published.l_cycles, published.train.steps), (512, 6, 7));
+    assert_eq!((small.variant, small.hidden_size, small.l_cycles), (Variant::Att, 32, 3));
+}
+
+#[test]
+fn mistakes_in_lists_of_configurations() {
+    let with = |rest: &str| format!("benchmark: sudoku-4x4\n{rest}");
+    let cases = [
+        (with("trials: []"), "2:9: `trials` is empty; it needs at least one item"),
+        (with("trials: [a]"), "2:10: a trial must be a mapping of `key: value`, not `a`"),
+        (with("trials: [{width: 8}]"), "2:10: this trial lacks `name`, which tables call it by"),
+        (with("trials: [{name: ''}]"), "2:17: `name` must have 1 to 200 characters"),
+        (with("trials: [{name: a, widht: 8}]"), "2:20: unknown hyper-parameter `widht`; did you mean `width`?"),
+        (with("trials: [{name: a, width: 0}]"), "2:27: `hidden_size` is 0; it must be from 1 to 1048576"),
+        (with("trials: [{name: a, preset: trm-at}]"), "2:28: unknown preset `trm-at`; did you mean `trm-att`?"),
+        (with("trials:\n- {name: a}\n- {name: a, width: 8}"), "4:3: `a` is already the name of an item on line 3; give each its own"),
+        (
+            with("trials:\n- {name: a}\n- {name: b, width: 512}"),
+            "4:3: `b` is the same configuration as `a` on line 3; change or remove one",
+        ),
+        (
+            with("trials:\n- {name: a, n: 2}\nparameters: {l_cycles: {values: [2]}}"),
+            "3:16: `l_cycles` varies in `parameters` on line 4; set it in one of the two",
+        ),
+        (
+            with("trials: [{name: a, variant: att}]\nparameters: {width: {values: [64, 100]}}"),
+            "3:35: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do",
+        ),
+        (
+            with("trials: [{name: a, variant: att, heads: 3}]"),
+            "2:41: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do",
+        ),
+        (with("method: random\nrun_cap: 1\ntrials: [{name: a}]"), "4:1: `trials` lists what a random sweep would draw; use `method: grid`"),
+        (with("baselines: published"), "2:12: `baselines` must be a list such as [a, b], not `published`"),
+        (with("baselines: [trm-mpl]"), "2:13: unknown preset `trm-mpl`; did you mean `trm-mlp`?"),
+        (with("baselines: [{width: 8}]"), "2:13: this baseline lacks `preset`, which is one of "),
+        (with("baselines: [7]"), "2:13: a baseline must be the name of a preset, one of "),
+        (with("baselines: [{preset: trm-att, heads: 3}]"), "2:38: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do"),
+        (with("baselines: [trm-att, {preset: trm-att}]"), "2:22: `trm-att` is already the name of an item on line 2; give each its own"),
+    ];
+    for (yaml, message) in cases {
+        let found = errors(&yaml);
+        assert!(found.starts_with(&format!("s.yaml:{message}")) && found.lines().count() == 1, "{yaml}\n{found}");
+    }
 }
 
 #[test]
@@ -236,18 +336,18 @@ fn mistakes_in_the_file_as_such() {
 #[test]
 fn mistakes_in_the_keys_of_the_file() {
     let with = |rest: &str| format!("benchmark: sudoku-4x4\n{rest}");
+    let arc = |data: &str| format!("name: x\nbenchmark: arc-agi-1\ndata: {data}");
     let cases = [
-        ("name: x".to_owned(), "1:1: `benchmark` is missing; it is one of sudoku-4x4, sudoku-6x6, sudoku-extreme"),
+        (
+            "name: x".to_owned(),
+            "1:1: `benchmark` is missing; it is one of sudoku-4x4, sudoku-6x6, sudoku-extreme, maze-10, maze-15, maze-hard, arc-agi-1, arc-agi-2",
+        ),
         ("benchmark: sudoku-extrem".into(), "1:12: unknown benchmark `sudoku-extrem`; did you mean `sudoku-extreme`?"),
         ("benchmark: 9".into(), "1:12: `benchmark` must be text, not `9`; put it in quotes"),
         (with("paramters: {}"), "2:1: unknown key `paramters`; did you mean `parameters`?"),
         (with("early_terminate: {type: asha}"), "2:1: `early_terminate` is not supported yet: every trial runs to its end; remove it"),
         (with("program: train.py"), "2:1: `program` is not needed: workers train the built-in models; remove it"),
         (with("project: p"), "2:1: `project` is not needed: the coordinator keeps all sweeps; remove it"),
-        (
-            with("baselines: published"),
-            "2:1: `baselines` is not supported yet; published results of the benchmark always appear on the leaderboard; remove it",
-        ),
         (with("budget: {gpu_hours: 2}"), "2:1: `budget` is not supported yet; remove it"),
         (with("method: bayes"), "2:9: method `bayes` is not supported yet; use grid or random"),
         (with("method: gird"), "2:9: unknown `method` `gird`; did you mean `grid`?"),
@@ -277,10 +377,29 @@ fn mistakes_in_the_keys_of_the_file() {
             with("data: {train: a.csv, test: b.csv, seed: 1}"),
             "2:35: `seed` is about generated puzzles, and both parts are files; remove it",
         ),
+        (with("data: {arc: {evaluation: a.json}}"), "2:8: `arc` is for benchmarks of ARC; the puzzles of `sudoku-4x4` are none"),
         (
-            "name: x\nbenchmark: sudoku-extreme".into(),
-            "1:1: the puzzles of `sudoku-extreme` come from files; name them, as in `data: {train: train.csv, test: test.csv}`",
+            "name: x\nbenchmark: arc-agi-1".into(),
+            "1:1: the tasks of `arc-agi-1` come from files; name them, as in \
+             `data: {arc: {training: [training.json.gz], evaluation: evaluation.json.gz}}`",
         ),
+        (
+            arc("{train: a.csv}"),
+            "3:8: `train` does not apply to ARC; its files are named under `arc`, as in \
+             `data: {arc: {training: [training.json.gz], evaluation: evaluation.json.gz}}`",
+        ),
+        (
+            arc("{arc: {training: a.json}}"),
+            "3:13: `evaluation` must name a file of tasks, as in \
+             `data: {arc: {training: [training.json.gz], evaluation: evaluation.json.gz}}`",
+        ),
+        (arc("{arc: {training: [a, [b]], evaluation: c}}"), "3:28: each of `training` must be text, not a list"),
+        (
+            arc("{arc: {evaluation: a, augmentations: 10001}}"),
+            "3:44: `augmentations` of `arc` must be a whole number from 0 to 10000, not `10001`",
+        ),
+        (arc("{arc: {evaluation: a, allow_overlap: 3}}"), "3:44: `allow_overlap` must be true or false, not `3`"),
+        (arc("{arc: {evaluations: a}}"), "3:14: unknown key `evaluations`; did you mean `evaluation`?"),
         (with("constraints: h_cycles < 3"), "2:14: `constraints` must be a list such as [a, b], not `h_cycles < 3`"),
         (with("constraints: []"), "2:14: `constraints` is empty; it needs at least one item"),
         (with("constraints: [3]"), "2:15: a constraint must be text, not `3`; put it in quotes"),

@@ -6,9 +6,13 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use tinysweep_proto::dataset::Task;
+
+use super::super::{Examples, Puzzle, Split, Tags};
+use super::canvas;
 use super::copies;
 use super::error::{ArcError, TaskProblem};
-use super::tasks::{ArcTask, entries, read_object, utf8};
+use super::tasks::{ArcTask, Pair, entries, read_object, utf8};
 use super::view::View;
 
 /// The seed of the reference's builder.
@@ -36,7 +40,7 @@ pub struct Collection {
 }
 
 /// Tasks and the file that they come from.
-pub type Named<'a> = (&'a str, Vec<ArcTask>);
+pub type Named = (String, Vec<ArcTask>);
 
 impl Collection {
     /// Puts together the tasks of several files.
@@ -84,12 +88,25 @@ impl Collection {
             return Err(ArcError::NoTasks { file: file.into() });
         }
         let augmentations = number("augmentations", MAX_AUGMENTATIONS.into())? as u32;
-        Self::new(number("seed", u64::MAX)?, augmentations, vec![(file, training)], (file, evaluation))
+        Self::new(number("seed", u64::MAX)?, augmentations, vec![(file.into(), training)], (file.into(), evaluation))
     }
 
     /// The text of the file: the same for the same collection.
     pub fn write(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("it has no maps but those by name, and nothing fails to serialise")
+    }
+
+    /// Says which evaluation task keeps an answer secret; `file` is where it comes from.
+    ///
+    /// # Errors
+    /// The first one that does.
+    pub fn check_answers(&self, file: &str) -> Result<(), ArcError> {
+        for task in &self.evaluation {
+            if let Some(index) = task.test.iter().position(|pair| pair.output.is_none()) {
+                return Err(ArcError::task(file, &task.id, TaskProblem::Hidden { pair: index + 1 }));
+            }
+        }
+        Ok(())
     }
 
     /// The tasks whose test inputs are measured.
@@ -102,10 +119,45 @@ impl Collection {
         &self.training
     }
 
+    /// What a model is trained on, or tested on. A group is a task, its puzzles are the original and the copies, and each puzzle's examples
+    /// are the same rows under another view. The names of tasks are the sources of the rows.
+    pub fn examples(&self, split: Split) -> Examples {
+        let mut built = Examples::plain(Task::Arc, Vec::new(), Vec::new());
+        for (index, (task, views)) in self.copies().into_iter().enumerate() {
+            let is_test = index >= self.training.len();
+            let (demonstrations, tests): (&[Pair], &[Pair]) = match (split, is_test) {
+                (Split::Train, true) => (&task.train, &[]),
+                (Split::Train, false) => (&task.train, &task.test),
+                (Split::Test, true) => (&[], &task.test),
+                (Split::Test, false) => (&[], &[]),
+            };
+            push_group(&mut built, &task.id, demonstrations.iter().chain(tests), &views);
+        }
+        built
+    }
+
     /// Every task in the order of identifiers, with the views of its copies; the first view is the original's.
     pub fn copies(&self) -> Vec<(&ArcTask, Vec<View>)> {
         let draw = |(index, task)| (task, copies::draw(task, index, self.augmentations as usize, self.seed));
         self.training.iter().chain(&self.evaluation).enumerate().map(draw).collect()
+    }
+}
+
+/// Adds the `pairs` of a task, if there are any, and counts its identifiers, one for each of `views`.
+fn push_group<'a>(built: &mut Examples, name: &str, pairs: impl Iterator<Item = &'a Pair>, views: &[View]) {
+    let (first, identifier) = (built.rows() as u32, built.puzzle_identifiers);
+    built.puzzle_identifiers += views.len() as u32;
+    let Tags { sources, source_names, .. } = &mut built.tags;
+    for pair in pairs {
+        built.inputs.extend(canvas::encode(&pair.input));
+        built.labels.extend(canvas::encode(pair.output.as_ref().unwrap_or(&Default::default())));
+        sources.push(source_names.len() as u32);
+    }
+    let count = built.tags.sources.len() as u32 - first;
+    if count > 0 {
+        built.tags.source_names.push(name.to_owned());
+        built.puzzles.extend(views.iter().zip(identifier..).map(|(view, identifier)| Puzzle { identifier, first, count, view: *view }));
+        built.groups.push(built.puzzles.len() as u32);
     }
 }
 
@@ -129,9 +181,9 @@ impl Serialize for ByName<'_> {
     }
 }
 
-fn check_names<'a>(files: impl Iterator<Item = &'a Named<'a>>) -> Result<(), ArcError> {
+fn check_names<'a>(files: impl Iterator<Item = &'a Named>) -> Result<(), ArcError> {
     let mut seen: HashMap<&str, &str> = HashMap::new();
-    for (file, task) in files.flat_map(|(file, tasks)| tasks.iter().map(move |task| (*file, task))) {
+    for (file, task) in files.flat_map(|(file, tasks)| tasks.iter().map(move |task| (file.as_str(), task))) {
         if let Some(other) = seen.insert(&task.id, file) {
             return Err(ArcError::task(file, &task.id, TaskProblem::Repeated { other: other.into() }));
         }
@@ -151,7 +203,7 @@ mod tests {
 
     fn build(training: &str, evaluation: &str) -> Result<Collection, ArcError> {
         let read = |text: &str, file| tasks::read(text.as_bytes(), file);
-        Collection::new(42, 10, vec![("t.json", read(training, "t.json")?)], ("e.json", read(evaluation, "e.json")?))
+        Collection::new(42, 10, vec![("t.json".into(), read(training, "t.json")?)], ("e.json".into(), read(evaluation, "e.json")?))
     }
 
     #[test]
@@ -162,6 +214,27 @@ mod tests {
         assert_eq!(String::from_utf8(text.clone()).unwrap(), expected);
         assert_eq!(Collection::read(&text, "c.json").unwrap(), collection);
         assert!(Collection::read(expected.replace(FILES[0], "{}").as_bytes(), "c.json").unwrap().training().is_empty());
+    }
+
+    #[test]
+    fn examples_share_rows_and_identifiers() {
+        let collection = build(FILES[0], FILES[1]).unwrap();
+        let [train, test] = [Split::Train, Split::Test].map(|split| collection.examples(split));
+        assert_eq!((train.rows(), train.group_count(), train.len(), train.puzzle_identifiers), (3, 2, 33, 23));
+        assert_eq!((test.rows(), test.group_count(), test.len(), test.puzzle_identifiers), (1, 1, 11, 23));
+        assert_eq!(train.puzzles.iter().map(|puzzle| puzzle.identifier).collect::<Vec<_>>(), (1..23).collect::<Vec<_>>());
+        // The copies of the evaluation task are the same ones in both.
+        assert_eq!(
+            train.puzzles[11..].iter().map(|puzzle| (puzzle.identifier, puzzle.view)).collect::<Vec<_>>(),
+            test.puzzles.iter().map(|puzzle| (puzzle.identifier, puzzle.view)).collect::<Vec<_>>()
+        );
+        assert_eq!(
+            (train.tags.source_names.as_slice(), train.tags.sources.as_slice()),
+            (["a".to_owned(), "b".to_owned()].as_slice(), [0, 0, 1].as_slice())
+        );
+        // The answer to `b` is secret.
+        assert!(test.labels.iter().all(|token| *token == 0));
+        assert_eq!(test.question(0), canvas::encode(&collection.evaluation()[0].test[0].input));
     }
 
     #[test]

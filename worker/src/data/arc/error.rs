@@ -189,7 +189,7 @@ pub enum TaskProblem {
         tasks: String,
     },
     /// Nothing to score against.
-    #[error("test pair {pair} has no output; a submission is scored against tasks with answers")]
+    #[error("test pair {pair} has no output, and nothing can be measured without")]
     Hidden {
         /// Which one.
         pair: usize,

@@ -65,7 +65,7 @@ mod tests {
         let task = |pair: &str| format!("{{\"train\":[{{\"input\":[[9]],\"output\":[[9]]}}],\"test\":[{pair}]}}");
         let read = |name: &str, pair: &str| tasks::read(format!("{{\"{name}\":{}}}", task(pair)).as_bytes(), "a.json").unwrap();
         let shown = read("old", r#"{"input":[[1,2,0],[3,3,3]],"output":[[2,1]]}"#);
-        overlaps(&Collection::new(1, 1, vec![("t.json", shown)], ("e.json", read("new", evaluation))).unwrap())
+        overlaps(&Collection::new(1, 1, vec![("t.json".into(), shown)], ("e.json".into(), read("new", evaluation))).unwrap())
     }
 
     #[test]

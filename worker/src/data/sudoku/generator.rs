@@ -6,7 +6,7 @@ use std::fmt;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tinysweep_proto::dataset::Task;
+use tinysweep_proto::dataset::Sudoku;
 
 use super::grid::{BLANK, MAX_SIDE};
 use super::solver::{count_solutions, random_grid};
@@ -40,11 +40,11 @@ impl Givens {
     }
 
     /// Easy to hard for the small grids. Minimal for 9×9 cells: about 24 givens, as most puzzles of Sudoku-Extreme have.
-    pub const fn standard(task: Task) -> Self {
-        match task {
-            Task::Sudoku4x4 => Self { least: 5, most: 9 },
-            Task::Sudoku6x6 => Self { least: 12, most: 21 },
-            Task::Sudoku9x9 => Self::MINIMAL,
+    pub const fn standard(size: Sudoku) -> Self {
+        match size {
+            Sudoku::Grid4x4 => Self { least: 5, most: 9 },
+            Sudoku::Grid6x6 => Self { least: 12, most: 21 },
+            Sudoku::Grid9x9 => Self::MINIMAL,
         }
     }
 }
@@ -66,13 +66,13 @@ impl fmt::Display for Givens {
 ///
 /// # Errors
 /// A set is empty or too large, `givens` leave no cell open, or there are fewer distinct puzzles than were asked for.
-pub fn generate(task: Task, train: usize, test: usize, givens: Givens, seed: u64) -> Result<(Examples, Examples), DataError> {
+pub fn generate(size: Sudoku, train: usize, test: usize, givens: Givens, seed: u64) -> Result<(Examples, Examples), DataError> {
     check_count("train", train)?;
     check_count("test", test)?;
-    if givens.most >= task.shape().seq_len || givens.least > givens.most {
-        return Err(DataError::Givens { task, asked: givens });
+    if givens.most >= size.cells() || givens.least > givens.most {
+        return Err(DataError::Givens { task: size.task(), asked: givens });
     }
-    let mut draw = Draw { task, givens, rng: ChaCha8Rng::seed_from_u64(seed), questions: HashSet::new(), held_out: HashSet::new() };
+    let mut draw = Draw { size, givens, rng: ChaCha8Rng::seed_from_u64(seed), questions: HashSet::new(), held_out: HashSet::new() };
     let test = draw.examples("test", test, Draw::hold_out)?;
     // A stream of its own, so that the first puzzles stay the same when more are asked for.
     draw.rng.set_stream(1);
@@ -86,7 +86,7 @@ fn check_count(part: &'static str, count: usize) -> Result<(), DataError> {
 
 /// What was drawn so far.
 struct Draw {
-    task: Task,
+    size: Sudoku,
     givens: Givens,
     rng: ChaCha8Rng,
     questions: HashSet<Vec<u8>>,
@@ -97,56 +97,56 @@ struct Draw {
 impl Draw {
     /// Draws puzzles whose solution class `admits`.
     fn examples(&mut self, part: &'static str, wanted: usize, admits: impl Fn(&mut Self, &Vec<u8>) -> bool) -> Result<Examples, DataError> {
-        let mut examples = Examples { task: self.task, inputs: Vec::new(), labels: Vec::new() };
+        let (mut inputs, mut labels) = (Vec::new(), Vec::new());
         let mut failures = 0;
-        while examples.len() < wanted {
+        while inputs.len() < wanted * self.size.cells() {
             if failures == PATIENCE {
-                let (task, givens, found) = (self.task, self.givens, examples.len());
+                let (task, givens, found) = (self.size.task(), self.givens, inputs.len() / self.size.cells());
                 return Err(DataError::Exhausted { part, task, givens, wanted, found });
             }
             failures += 1;
-            let answer = random_grid(self.task, &mut self.rng);
-            if !admits(self, &class_of(self.task, &answer)) {
+            let answer = random_grid(self.size, &mut self.rng);
+            if !admits(self, &class_of(self.size, &answer)) {
                 continue;
             }
-            let question = dig(self.task, &answer, self.givens, &mut self.rng);
+            let question = dig(self.size, &answer, self.givens, &mut self.rng);
             if self.questions.insert(question.clone()) {
-                examples.inputs.extend(question);
-                examples.labels.extend(answer);
+                inputs.extend(question);
+                labels.extend(answer);
                 failures = 0;
             }
         }
-        Ok(examples)
+        Ok(Examples::plain(self.size.task(), inputs, labels))
     }
 
     /// Holds `class` out for the test set, if it is or may still be.
     fn hold_out(&mut self, class: &Vec<u8>) -> bool {
         self.held_out.contains(class)
-            || ((self.held_out.len() as u64) < classes(self.task) / HELD_OUT_PART && self.held_out.insert(class.clone()))
+            || ((self.held_out.len() as u64) < classes(self.size) / HELD_OUT_PART && self.held_out.insert(class.clone()))
     }
 }
 
 /// Full grids that differ in more than the names of their digits. For 9×9 cells the count of 6,670,903,752,021,072,936,960 grids by
 /// Felgenhauer and Jarvis (2005), divided by 9!.
-const fn classes(task: Task) -> u64 {
-    match task {
-        Task::Sudoku4x4 => 288 / 24,
-        Task::Sudoku6x6 => 28_200_960 / 720,
-        Task::Sudoku9x9 => 18_383_222_420_692_992,
+const fn classes(size: Sudoku) -> u64 {
+    match size {
+        Sudoku::Grid4x4 => 288 / 24,
+        Sudoku::Grid6x6 => 28_200_960 / 720,
+        Sudoku::Grid9x9 => 18_383_222_420_692_992,
     }
 }
 
 /// The grid with its digits renamed so that the first row counts up: the same for grids that differ only in the names of their digits.
-fn class_of(task: Task, grid: &[u8]) -> Vec<u8> {
+fn class_of(size: Sudoku, grid: &[u8]) -> Vec<u8> {
     let mut names = [0; MAX_SIDE + 1 + BLANK as usize];
-    for (name, token) in (1..).zip(&grid[..task.side()]) {
+    for (name, token) in (1..).zip(&grid[..size.side()]) {
         names[usize::from(*token)] = name;
     }
     grid.iter().map(|token| names[usize::from(*token)]).collect()
 }
 
 /// Removes givens from the full grid `answer` in random order, as long as there is one solution and more givens than aimed at.
-fn dig(task: Task, answer: &[u8], givens: Givens, rng: &mut impl Rng) -> Vec<u8> {
+fn dig(size: Sudoku, answer: &[u8], givens: Givens, rng: &mut impl Rng) -> Vec<u8> {
     let aim = rng.random_range(givens.least..=givens.most);
     let mut order: Vec<usize> = (0..answer.len()).collect();
     order.shuffle(rng);
@@ -157,7 +157,7 @@ fn dig(task: Task, answer: &[u8], givens: Givens, rng: &mut impl Rng) -> Vec<u8>
             break;
         }
         question[cell] = BLANK;
-        if count_solutions(task, &question, 2) == 1 {
+        if count_solutions(size, &question, 2) == 1 {
             left -= 1;
         } else {
             question[cell] = answer[cell];
@@ -179,37 +179,37 @@ mod tests {
         (0..examples.len()).map(count).collect()
     }
 
-    fn classes_of(examples: &Examples) -> HashSet<Vec<u8>> {
-        (0..examples.len()).map(|index| class_of(examples.task, examples.answer(index))).collect()
+    fn classes_of(size: Sudoku, examples: &Examples) -> HashSet<Vec<u8>> {
+        (0..examples.len()).map(|index| class_of(size, examples.answer(index))).collect()
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(12))]
 
         #[test]
-        fn puzzles_have_one_solution_and_sets_share_none(task in prop::sample::select(&Task::ALL), seed: u64) {
-            let (train, test) = generate(task, 20, 10, Givens::standard(task), seed).unwrap();
+        fn puzzles_have_one_solution_and_sets_share_none(size in prop::sample::select(&Sudoku::ALL), seed: u64) {
+            let (train, test) = generate(size, 20, 10, Givens::standard(size), seed).unwrap();
             prop_assert_eq!((train.len(), test.len()), (20, 10));
             for examples in [&train, &test] {
                 for index in 0..examples.len() {
                     let (question, answer) = (examples.question(index), examples.answer(index));
-                    prop_assert_eq!(find_repeat(task, answer), None);
+                    prop_assert_eq!(find_repeat(size, answer), None);
                     prop_assert!(question.iter().zip(answer).all(|(given, answer)| *given == BLANK || given == answer));
-                    prop_assert_eq!(count_solutions(task, question, 2), 1);
+                    prop_assert_eq!(count_solutions(size, question, 2), 1);
                 }
             }
-            prop_assert!(classes_of(&train).is_disjoint(&classes_of(&test)));
+            prop_assert!(classes_of(size, &train).is_disjoint(&classes_of(size, &test)));
             let questions: HashSet<&[u8]> = (0..20).map(|index| train.question(index)).chain((0..10).map(|index| test.question(index))).collect();
             prop_assert_eq!(questions.len(), 30);
         }
 
         #[test]
         fn minimal_puzzles_need_every_given(seed: u64) {
-            let (train, _) = generate(Task::Sudoku6x6, 1, 1, Givens::MINIMAL, seed).unwrap();
+            let (train, _) = generate(Sudoku::Grid6x6, 1, 1, Givens::MINIMAL, seed).unwrap();
             for cell in 0..36 {
                 let mut question = train.inputs.clone();
                 question[cell] = BLANK;
-                let solutions = count_solutions(Task::Sudoku6x6, &question, 2);
+                let solutions = count_solutions(Sudoku::Grid6x6, &question, 2);
                 prop_assert_eq!(solutions == 1, train.inputs[cell] == BLANK);
             }
         }
@@ -217,24 +217,25 @@ mod tests {
 
     #[test]
     fn classes_of_4x4_are_held_out_whole() {
-        let (train, test) = generate(Task::Sudoku4x4, 1000, 500, Givens::standard(Task::Sudoku4x4), 1).unwrap();
-        assert_eq!((classes_of(&train).len(), classes_of(&test).len()), (9, 3));
+        let size = Sudoku::Grid4x4;
+        let (train, test) = generate(size, 1000, 500, Givens::standard(Sudoku::Grid4x4), 1).unwrap();
+        assert_eq!((classes_of(size, &train).len(), classes_of(size, &test).len()), (9, 3));
     }
 
     #[test]
     fn a_class_is_the_same_under_other_names_of_digits() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let grid = random_grid(Task::Sudoku6x6, &mut rng);
+        let grid = random_grid(Sudoku::Grid6x6, &mut rng);
         let renamed: Vec<u8> = grid.iter().map(|token| if *token == 7 { 2 } else { token + 1 }).collect();
         assert_ne!(grid, renamed);
-        assert_eq!(class_of(Task::Sudoku6x6, &grid), class_of(Task::Sudoku6x6, &renamed));
-        assert_ne!(class_of(Task::Sudoku6x6, &grid), class_of(Task::Sudoku6x6, &random_grid(Task::Sudoku6x6, &mut rng)));
+        assert_eq!(class_of(Sudoku::Grid6x6, &grid), class_of(Sudoku::Grid6x6, &renamed));
+        assert_ne!(class_of(Sudoku::Grid6x6, &grid), class_of(Sudoku::Grid6x6, &random_grid(Sudoku::Grid6x6, &mut rng)));
     }
 
     #[test]
     fn the_seed_decides_the_puzzles_and_more_of_them_begin_alike() {
         let text = |train, seed| {
-            let (train, test) = generate(Task::Sudoku6x6, train, 5, Givens::standard(Task::Sudoku6x6), seed).unwrap();
+            let (train, test) = generate(Sudoku::Grid6x6, train, 5, Givens::standard(Sudoku::Grid6x6), seed).unwrap();
             (csv::write(&train), csv::write(&test))
         };
         let (few, test) = text(5, 1);
@@ -248,16 +249,16 @@ mod tests {
 
     #[test]
     fn the_puzzles_of_a_seed_never_change() {
-        let (train, test) = generate(Task::Sudoku4x4, 1, 1, Givens::standard(Task::Sudoku4x4), 0).unwrap();
+        let (train, test) = generate(Sudoku::Grid4x4, 1, 1, Givens::standard(Sudoku::Grid4x4), 0).unwrap();
         assert_eq!(String::from_utf8(csv::write(&train)).unwrap(), "question,answer\n....4.12..31..2.,1243431224313124\n");
         assert_eq!(String::from_utf8(csv::write(&test)).unwrap(), "question,answer\n..42.2.3.431.32.,3142421324311324\n");
     }
 
     #[test]
     fn givens_are_as_aimed_at_where_that_can_be() {
-        let (train, _) = generate(Task::Sudoku6x6, 50, 1, Givens::aim(20), 1).unwrap();
+        let (train, _) = generate(Sudoku::Grid6x6, 50, 1, Givens::aim(20), 1).unwrap();
         assert!(givens_of(&train).iter().all(|givens| *givens == 20));
-        let (train, _) = generate(Task::Sudoku6x6, 300, 1, Givens::standard(Task::Sudoku6x6), 1).unwrap();
+        let (train, _) = generate(Sudoku::Grid6x6, 300, 1, Givens::standard(Sudoku::Grid6x6), 1).unwrap();
         let givens = givens_of(&train);
         let mean = givens.iter().sum::<usize>() as f64 / givens.len() as f64;
         assert!((16.0..17.0).contains(&mean), "{mean}");
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_is_refused() {
-        let standard = Givens::standard(Task::Sudoku4x4);
+        let standard = Givens::standard(Sudoku::Grid4x4);
         let backwards = Givens { least: 9, most: 5 };
         let cases = [
             (0, 1, standard, "`train` asks for 0 puzzles; ask for 1 to 5000000"),
@@ -282,7 +283,7 @@ mod tests {
             ),
         ];
         for (train, test, givens, message) in cases {
-            assert_eq!(generate(Task::Sudoku4x4, train, test, givens, 1).unwrap_err().to_string(), message);
+            assert_eq!(generate(Sudoku::Grid4x4, train, test, givens, 1).unwrap_err().to_string(), message);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tinysweep_proto::dataset::Task;
+use tinysweep_proto::dataset::Sudoku;
 
 /// Cells of the largest grid.
 pub const MAX_CELLS: usize = 81;
@@ -27,9 +27,9 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The cell at `index`, row by row, of a grid of `task`.
-    pub const fn of(task: Task, index: usize) -> Self {
-        Self { row: index / task.side(), column: index % task.side() }
+    /// The cell at `index`, row by row, of a grid of `size`.
+    pub const fn of(size: Sudoku, index: usize) -> Self {
+        Self { row: index / size.side(), column: index % size.side() }
     }
 }
 
@@ -52,9 +52,9 @@ pub enum Unit {
 
 impl Unit {
     /// The units that hold `cell`.
-    pub const fn around(task: Task, cell: Cell) -> [Self; 3] {
-        let (rows, columns) = task.box_size();
-        let boxes_per_band = task.side() / columns;
+    pub const fn around(size: Sudoku, cell: Cell) -> [Self; 3] {
+        let (rows, columns) = size.box_size();
+        let boxes_per_band = size.side() / columns;
         [Self::Row(cell.row), Self::Column(cell.column), Self::Box(cell.row / rows * boxes_per_band + cell.column / columns)]
     }
 }
@@ -88,17 +88,17 @@ impl fmt::Display for Repeat {
     }
 }
 
-/// The first digit of `tokens` (one grid of `task`) that repeats one before it; blank cells break no rule.
-pub fn find_repeat(task: Task, tokens: &[u8]) -> Option<Repeat> {
+/// The first digit of `tokens` (one grid of `size`) that repeats one before it; blank cells break no rule.
+pub fn find_repeat(size: Sudoku, tokens: &[u8]) -> Option<Repeat> {
     // Where each digit was seen in each unit: index + 1 of the cell, 0 for nowhere.
     let mut seen = [[[0; MAX_SIDE + 1]; MAX_SIDE]; 3];
     for (index, token) in tokens.iter().enumerate().filter(|(_, token)| digit(**token) > 0) {
-        let cell = Cell::of(task, index);
-        for (kind, unit) in Unit::around(task, cell).into_iter().enumerate() {
+        let cell = Cell::of(size, index);
+        for (kind, unit) in Unit::around(size, cell).into_iter().enumerate() {
             let (Unit::Row(number) | Unit::Column(number) | Unit::Box(number)) = unit;
             let place: &mut usize = &mut seen[kind][number][usize::from(digit(*token))];
             if *place > 0 {
-                return Some(Repeat { digit: digit(*token), unit, first: Cell::of(task, *place - 1), second: cell });
+                return Some(Repeat { digit: digit(*token), unit, first: Cell::of(size, *place - 1), second: cell });
             }
             *place = index + 1;
         }
@@ -117,18 +117,18 @@ mod tests {
     #[test]
     fn the_first_repeat_is_named_with_its_unit() {
         let cases = [
-            (Task::Sudoku4x4, "1..1............", Some("1 stands twice in row 1, at r1c1 and r1c4")),
-            (Task::Sudoku4x4, ".2..........2.2.", Some("2 stands twice in row 4, at r4c1 and r4c3")),
-            (Task::Sudoku4x4, ".3...........3..", Some("3 stands twice in column 2, at r1c2 and r4c2")),
-            (Task::Sudoku4x4, "..........4....4", Some("4 stands twice in box 4, at r3c3 and r4c4")),
-            (Task::Sudoku4x4, "1234341221434321", None),
+            (Sudoku::Grid4x4, "1..1............", Some("1 stands twice in row 1, at r1c1 and r1c4")),
+            (Sudoku::Grid4x4, ".2..........2.2.", Some("2 stands twice in row 4, at r4c1 and r4c3")),
+            (Sudoku::Grid4x4, ".3...........3..", Some("3 stands twice in column 2, at r1c2 and r4c2")),
+            (Sudoku::Grid4x4, "..........4....4", Some("4 stands twice in box 4, at r3c3 and r4c4")),
+            (Sudoku::Grid4x4, "1234341221434321", None),
             // Boxes of 2 rows and 3 columns: box 4 is at rows 3 and 4, columns 4 to 6.
-            (Task::Sudoku6x6, "...............5.....5..............", Some("5 stands twice in column 4, at r3c4 and r4c4")),
-            (Task::Sudoku6x6, "...............5.......5............", Some("5 stands twice in box 4, at r3c4 and r4c6")),
-            (Task::Sudoku6x6, "..............5......5..............", None),
+            (Sudoku::Grid6x6, "...............5.....5..............", Some("5 stands twice in column 4, at r3c4 and r4c4")),
+            (Sudoku::Grid6x6, "...............5.......5............", Some("5 stands twice in box 4, at r3c4 and r4c6")),
+            (Sudoku::Grid6x6, "..............5......5..............", None),
         ];
-        for (task, text, expected) in cases {
-            assert_eq!(find_repeat(task, &tokens(text)).map(|repeat| repeat.to_string()).as_deref(), expected, "{text}");
+        for (size, text, expected) in cases {
+            assert_eq!(find_repeat(size, &tokens(text)).map(|repeat| repeat.to_string()).as_deref(), expected, "{text}");
         }
     }
 }

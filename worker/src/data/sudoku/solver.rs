@@ -2,20 +2,20 @@
 
 use rand::Rng;
 use rand::seq::SliceRandom;
-use tinysweep_proto::dataset::Task;
+use tinysweep_proto::dataset::Sudoku;
 
 use super::grid::{BLANK, Cell, MAX_CELLS, MAX_SIDE, Unit, digit};
 
 /// How many solutions the question `tokens` has, counted up to `limit`. A question that contradicts itself has none.
-pub fn count_solutions(task: Task, tokens: &[u8], limit: usize) -> usize {
-    let mut search = Search::empty(task);
+pub fn count_solutions(size: Sudoku, tokens: &[u8], limit: usize) -> usize {
+    let mut search = Search::empty(size);
     if search.place_givens(tokens) { search.count(limit) } else { 0 }
 }
 
 /// A random full grid, as tokens. Every grid can come up, though not all with quite the same probability.
-pub fn random_grid(task: Task, rng: &mut impl Rng) -> Vec<u8> {
-    let mut tokens = vec![BLANK; task.shape().seq_len];
-    Search::empty(task).fill(&mut tokens, rng);
+pub fn random_grid(size: Sudoku, rng: &mut impl Rng) -> Vec<u8> {
+    let mut tokens = vec![BLANK; size.cells()];
+    Search::empty(size).fill(&mut tokens, rng);
     tokens
 }
 
@@ -33,13 +33,13 @@ struct Search {
 }
 
 impl Search {
-    fn empty(task: Task) -> Self {
+    fn empty(size: Sudoku) -> Self {
         Self {
-            cells: task.shape().seq_len,
-            units: std::array::from_fn(|cell| unit_indices(task, cell)),
+            cells: size.cells(),
+            units: std::array::from_fn(|cell| unit_indices(size, cell)),
             used: [0; 3 * MAX_SIDE],
             open: [true; MAX_CELLS],
-            all: (1 << task.side()) - 1,
+            all: (1 << size.side()) - 1,
         }
     }
 
@@ -124,11 +124,11 @@ impl Search {
 }
 
 /// The units of `cell` as indices into [`Search::used`]; of no meaning beyond the grid.
-fn unit_indices(task: Task, cell: usize) -> [u8; 3] {
-    if cell >= task.shape().seq_len {
+fn unit_indices(size: Sudoku, cell: usize) -> [u8; 3] {
+    if cell >= size.cells() {
         return [0; 3];
     }
-    Unit::around(task, Cell::of(task, cell)).map(|unit| match unit {
+    Unit::around(size, Cell::of(size, cell)).map(|unit| match unit {
         Unit::Row(index) => index as u8,
         Unit::Column(index) => (MAX_SIDE + index) as u8,
         Unit::Box(index) => (2 * MAX_SIDE + index) as u8,
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_empty_grid_of_4x4_has_288_solutions() {
-        assert_eq!(count_solutions(Task::Sudoku4x4, &[BLANK; 16], usize::MAX), 288);
+        assert_eq!(count_solutions(Sudoku::Grid4x4, &[BLANK; 16], usize::MAX), 288);
     }
 
     /// The known number of grids is 28,200,960; each first row begins 1 in 720 of them.
@@ -157,34 +157,34 @@ mod tests {
     fn the_grids_of_6x6_are_as_many_as_known() {
         let mut first_row = [BLANK; 36];
         first_row[..6].copy_from_slice(&tokens("123456"));
-        assert_eq!(count_solutions(Task::Sudoku6x6, &first_row, usize::MAX), 28_200_960 / 720);
+        assert_eq!(count_solutions(Sudoku::Grid6x6, &first_row, usize::MAX), 28_200_960 / 720);
     }
 
     #[test]
     fn solutions_are_counted_up_to_the_limit() {
         let cases = [
-            (Task::Sudoku4x4, "..34..1.214..32.", 1),
-            (Task::Sudoku4x4, "1...............", 2),
-            (Task::Sudoku4x4, "11..............", 0),
-            (Task::Sudoku4x4, "123.......4.....", 2),
-            (Task::Sudoku4x4, "123....4........", 0),
-            (Task::Sudoku4x4, "1234341221434321", 1),
+            (Sudoku::Grid4x4, "..34..1.214..32.", 1),
+            (Sudoku::Grid4x4, "1...............", 2),
+            (Sudoku::Grid4x4, "11..............", 0),
+            (Sudoku::Grid4x4, "123.......4.....", 2),
+            (Sudoku::Grid4x4, "123....4........", 0),
+            (Sudoku::Grid4x4, "1234341221434321", 1),
             // A puzzle of Gordon Royle's list: 17 givens, the fewest that any has.
-            (Task::Sudoku9x9, "000000010400000000020000000000050407008000300001090000300400200050100000000806000", 1),
+            (Sudoku::Grid9x9, "000000010400000000020000000000050407008000300001090000300400200050100000000806000", 1),
         ];
-        for (task, text, expected) in cases {
-            assert_eq!(count_solutions(task, &tokens(&text.replace('0', ".")), 2), expected, "{text}");
+        for (size, text, expected) in cases {
+            assert_eq!(count_solutions(size, &tokens(&text.replace('0', ".")), 2), expected, "{text}");
         }
     }
 
     #[test]
     fn random_grids_are_full_and_valid() {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        for task in Task::ALL {
+        for size in Sudoku::ALL {
             for _ in 0..20 {
-                let grid = random_grid(task, &mut rng);
+                let grid = random_grid(size, &mut rng);
                 assert!(grid.iter().all(|token| *token > BLANK));
-                assert_eq!(find_repeat(task, &grid), None);
+                assert_eq!(find_repeat(size, &grid), None);
             }
         }
     }
