@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tinysweep_worker::{checkpoint, data::load, eval::evaluate};
 
+use super::device::DeviceArgs;
 use crate::{
     failure::Failure,
     output::{self, Format, Table},
@@ -23,6 +24,8 @@ pub struct EvalArgs {
     /// Supervision steps [default: as many as in training]; more shows what more thinking at test time buys
     #[arg(long)]
     steps: Option<NonZeroUsize>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// How the result is printed
     #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
     output: Format,
@@ -30,12 +33,14 @@ pub struct EvalArgs {
 
 /// Prints accuracy after each supervision step.
 pub fn execute(args: &EvalArgs) -> Result<(), Failure> {
+    let device = args.device.open()?;
     let loaded = checkpoint::load(&args.checkpoint).map_err(Failure::bad_input)?;
     let examples = load(&args.data, loaded.task).map_err(Failure::bad_input)?;
-    let config = loaded.model.config();
+    let model = loaded.model.to_device(&device)?;
+    let config = model.config();
     let steps = args.steps.map_or(config.halt_max_steps, NonZeroUsize::get);
     let items: Vec<_> = examples.items().collect();
-    let result = evaluate(&loaded.model, &examples, &items, config.evaluation.batch_size, steps)?;
+    let result = evaluate(&model, &examples, &items, config.evaluation.batch_size, steps)?;
     let rows = result.by_step.iter().enumerate().map(|(index, score)| {
         vec![(index + 1).to_string(), format!("{:.6}", score.exact_accuracy), format!("{:.6}", score.token_accuracy)]
     });

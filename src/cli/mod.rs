@@ -2,6 +2,7 @@
 
 mod cancel;
 mod convert;
+mod device;
 mod eval;
 mod leaderboard;
 mod parity;

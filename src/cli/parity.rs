@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 use tinysweep_worker::parity::{Check, Measure, replay};
 
+use super::device::DeviceArgs;
 use crate::{
     failure::Failure,
     output::{self, Format, Table},
@@ -16,6 +17,8 @@ use crate::{
 pub struct ParityArgs {
     /// Folder with the recorded run: trace.json and its tensors
     folder: PathBuf,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// How the comparison is printed
     #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
     output: Format,
@@ -23,7 +26,7 @@ pub struct ParityArgs {
 
 /// Prints each quantity with its largest error and its tolerance; fails unless all hold.
 pub fn execute(args: &ParityArgs) -> Result<(), Failure> {
-    let report = replay(&args.folder).map_err(Failure::bad_input)?;
+    let report = replay(&args.folder, &args.device.open()?).map_err(Failure::bad_input)?;
     let rows = report.checks.iter().map(|check| {
         vec![
             check.quantity.clone(),

@@ -14,6 +14,7 @@ use tinysweep_proto::{
     address::Address,
     v1::{CancelSweepRequest, GetLeaderboardRequest, GetSweepRequest, ListSweepsRequest, SweepState},
 };
+use tinysweep_worker::device::DeviceName;
 use tokio::{
     process::{Child, Command},
     sync::oneshot,
@@ -22,7 +23,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    cli::{leaderboard, serve::start_failure, watch, worker},
+    cli::{device::DeviceArgs, leaderboard, serve::start_failure, watch, worker},
     client::{Client, refused, request},
     environment,
     failure::Failure,
@@ -36,9 +37,11 @@ use crate::{
 pub struct RunArgs {
     /// The sweep file
     file: PathBuf,
-    /// Workers to start, each with one thread [default: the number of cores]
+    /// Workers to start, each with one thread [default: the number of cores, or 1 on a GPU]
     #[arg(long, env = "TINYSWEEP_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Where the database, the data sets and the workers' folders are kept; `tinysweep serve` finds the sweep there later
     #[arg(long, env = "TINYSWEEP_DATA_DIR", default_value = "tinysweep-data")]
     data_dir: PathBuf,
@@ -49,6 +52,7 @@ pub struct RunArgs {
 
 /// Runs the sweep; progress goes to standard error, the leaderboard to standard output.
 pub async fn execute(args: RunArgs) -> Result<(), Failure> {
+    args.device.open()?; // before anything else: the workers would only fail, one after the other
     let file = SweepFile::load(&args.file)?;
     let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let settings = Settings { listen: loopback, ..Settings::new(args.data_dir.clone()) };
@@ -67,12 +71,12 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
     let client = Client::connect(address).await?;
     mention_unfinished(&client, &args.data_dir).await?;
     let submitted = file.submit(&client).await?;
-    let count = args.workers.map_or_else(worker::cores, usize::from).min(submitted.queued.max(1) as usize);
+    let count = args.workers.map_or_else(|| args.device.slots(), usize::from).min(submitted.queued.max(1) as usize);
     eprintln!(
         "sweep {} ({}): {} trials on {count} workers; the dataset has {} training and {} test puzzles",
         submitted.id, submitted.name, submitted.trials, file.data.dataset.train.examples, file.data.dataset.test.examples
     );
-    let crew = Crew { address: address.clone(), folder: args.data_dir.join("workers") };
+    let crew = Crew { address: address.clone(), folder: args.data_dir.join("workers"), device: args.device.name };
     let state = tokio::select! {
         state = watch::follow(&client, &submitted.id) => state?,
         failure = crew.keep_working(count) => return Err(failure),
@@ -120,6 +124,7 @@ async fn verdict(client: &Client, sweep: &str, state: SweepState) -> Result<(), 
 struct Crew {
     address: Address,
     folder: PathBuf,
+    device: DeviceName,
 }
 
 impl Crew {
@@ -129,8 +134,9 @@ impl Crew {
         let mut crew = tokio::task::JoinSet::new();
         for index in 0..count {
             let (address, folder, failures) = (self.address.clone(), self.folder.join(index.to_string()), failures.clone());
+            let device = self.device;
             crew.spawn(async move {
-                let failure = keep_one_working(&address, &folder).await;
+                let failure = keep_one_working(&address, &folder, device).await;
                 _ = failures.send(failure).await;
             });
         }
@@ -139,11 +145,11 @@ impl Crew {
 }
 
 /// Starts a worker, and another one whenever it ends; gives up when they do not live long enough to be of use.
-async fn keep_one_working(address: &Address, folder: &Path) -> Failure {
+async fn keep_one_working(address: &Address, folder: &Path, device: DeviceName) -> Failure {
     let mut early_deaths = 0;
     loop {
         let started = std::time::Instant::now();
-        let ended = match start(address, folder) {
+        let ended = match start(address, folder, device) {
             Ok(mut child) => {
                 // Waiting closes standard input, and with it the worker would leave: it is held open here.
                 let _open = child.stdin.take();
@@ -161,11 +167,17 @@ async fn keep_one_working(address: &Address, folder: &Path) -> Failure {
     }
 }
 
-fn start(address: &Address, folder: &Path) -> Result<Child, Failure> {
+fn start(address: &Address, folder: &Path, device: DeviceName) -> Result<Child, Failure> {
     fs::create_dir_all(folder)?;
     let log = File::options().create(true).append(true).open(folder.join("worker.log"))?;
     let mut command = std::process::Command::new(std::env::current_exe()?);
-    command.args(["worker", "--slots", "1", "--leave-with-stdin", "--join"]).arg(address.to_string()).arg("--work-dir").arg(folder);
+    command
+        .args(["worker", "--slots", "1", "--leave-with-stdin", "--join"])
+        .arg(address.to_string())
+        .arg("--work-dir")
+        .arg(folder)
+        .arg("--device")
+        .arg(device.to_string());
     environment::apply(&mut command);
     Ok(Command::from(command).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn()?)
 }

@@ -12,6 +12,7 @@ use tinysweep_worker::{
     train::{Outcome, train},
 };
 
+use super::device::DeviceArgs;
 use crate::{
     failure::Failure,
     output::{self, Format, Table},
@@ -30,6 +31,8 @@ pub struct TrainArgs {
     /// Seed of initial weights, data order and augmentation
     #[arg(long, env = "TINYSWEEP_SEED", default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// How the result is printed
     #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
     output: Format,
@@ -37,6 +40,7 @@ pub struct TrainArgs {
 
 /// Trains, writes the checkpoint, prints the metrics.
 pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
+    let device = args.device.open()?;
     let file = SweepFile::load(&args.file)?;
     let proposals = file.spec.proposals().map_err(Failure::bad_input)?;
     let [proposal] = proposals.as_slice() else {
@@ -50,7 +54,7 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
     let train_set = decode(&file.data.train, &dataset.train, dataset.task, Split::Train).map_err(Failure::bad_input)?;
     let test_set = decode(&file.data.test, &dataset.test, dataset.task, Split::Test).map_err(Failure::bad_input)?;
     let mut bar = Bar::new(proposal.config.train.steps as u64);
-    let outcome = train(&proposal.config, args.seed, &train_set, &test_set, &mut bar)?;
+    let outcome = train(&proposal.config, args.seed, &train_set, &test_set, &device, &mut bar)?;
     bar.0.finish();
     checkpoint::save(&args.out, &outcome.model, &proposal.config, dataset.task)?;
     if let Some(votes) = &outcome.votes {

@@ -6,6 +6,7 @@ use clap::Args;
 use tinysweep_proto::address::Address;
 use tinysweep_worker::agent::{self, Settings};
 
+use super::device::DeviceArgs;
 use crate::failure::Failure;
 
 /// Arguments of `worker`.
@@ -14,9 +15,11 @@ pub struct WorkerArgs {
     /// The coordinator to join, as `tinysweep serve` prints it: http://HOST:PORT or http://TOKEN@HOST:PORT
     #[arg(long, env = "TINYSWEEP_JOIN", hide_env_values = true)]
     join: Address,
-    /// Trials to run at once, each on one thread [default: the number of cores]
+    /// Trials to run at once, each on one thread [default: the number of cores, or 1 on a GPU]
     #[arg(long, env = "TINYSWEEP_SLOTS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     slots: Option<u16>,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// What people see it called [default: HOST-PROCESS]
     #[arg(long, env = "TINYSWEEP_WORKER_NAME")]
     name: Option<String>,
@@ -34,7 +37,8 @@ pub async fn execute(args: WorkerArgs) -> Result<(), Failure> {
     let settings = Settings {
         coordinator: args.join,
         name: args.name.unwrap_or_else(|| format!("{host}-{}", std::process::id())),
-        slots: args.slots.map_or_else(cores, usize::from),
+        slots: args.slots.map_or_else(|| args.device.slots(), usize::from),
+        device: args.device.open()?,
         work_dir: std::path::absolute(args.work_dir)?,
         host,
     };

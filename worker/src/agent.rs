@@ -26,6 +26,7 @@ use tracing::{info, warn};
 use crate::{
     attempt::{self, Said, Surroundings},
     datasets::Datasets,
+    device::Device,
     outbox::Outbox,
     runner::StopFlag,
 };
@@ -41,6 +42,8 @@ pub struct Settings {
     pub host: String,
     /// Attempts to run at once.
     pub slots: usize,
+    /// Where models are computed.
+    pub device: Device,
     /// Data sets and checkpoints go here.
     pub work_dir: PathBuf,
 }
@@ -126,6 +129,7 @@ impl Agent {
         let surroundings = Surroundings {
             datasets: Datasets::new(settings.work_dir.join("data")),
             checkpoints: settings.work_dir.join("checkpoints"),
+            device: settings.device.clone(),
             host: settings.host.clone(),
         };
         Self {

@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::{
     data::Split,
     datasets::{Datasets, FetchError},
+    device::Device,
     report::Report,
     runner::{self, Job, JobError, StopFlag},
     train::{Outcome, TrainError},
@@ -32,6 +33,8 @@ pub struct Surroundings {
     pub datasets: Datasets,
     /// Checkpoints go into a folder each below this one.
     pub checkpoints: PathBuf,
+    /// Where models are computed.
+    pub device: Device,
     /// Of this machine, for people who look for a checkpoint.
     pub host: String,
 }
@@ -92,6 +95,7 @@ async fn try_start(
         seed: lease.seed,
         train: surroundings.datasets.get(&connection, &dataset.train, dataset.task, Split::Train).await?,
         test: surroundings.datasets.get(&connection, &dataset.test, dataset.task, Split::Test).await?,
+        device: surroundings.device.clone(),
         checkpoint: surroundings.checkpoints.join(folder_name(attempt)),
     };
     let checkpoint = format!("{}:{}", surroundings.host, job.checkpoint.display());

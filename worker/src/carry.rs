@@ -1,6 +1,6 @@
 //! What training carries from one step to the next: per slot of the batch, an example and how far its answer has got.
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{Result, Tensor, bail};
 use rand::{Rng, RngExt};
 use tinysweep_proto::config::{HaltRule, TrialConfig};
 
@@ -112,7 +112,7 @@ impl Carry {
         } else if self.halted.contains(&true) {
             let shape = self.start.answer().dims3()?;
             let mask: Vec<u8> = self.halted.iter().map(|&halted| halted.into()).collect();
-            let mask = Tensor::from_vec(mask, (shape.0, 1, 1), &Device::Cpu)?.to_dtype(DType::U8)?.broadcast_as(shape)?;
+            let mask = Tensor::from_vec(mask, (shape.0, 1, 1), self.start.answer().device())?.broadcast_as(shape)?;
             let start = self.start.named();
             let mut start = start.iter();
             self.latents = self.latents.map(|state| match start.next() {

@@ -6,7 +6,7 @@
 //! * [`train`], [`trainer`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
 //! * [`predict`]: one puzzle answered, step by step.
 //! * [`model`], [`loss`], [`optim`], [`schedule`], [`ema`], [`random`]: the published model and its optimisation.
-//! * [`kernels`]: fused operations with their gradients.
+//! * [`kernels`]: fused operations with their gradients; [`device`]: where they run.
 //! * [`data`]: puzzles: files, generators, symmetries, batches.
 //! * [`parity`]: replays recorded runs of the published reference.
 
@@ -16,6 +16,7 @@ pub mod carry;
 pub mod checkpoint;
 pub mod data;
 pub mod datasets;
+pub mod device;
 pub mod ema;
 pub mod eval;
 pub mod kernels;

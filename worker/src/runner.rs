@@ -15,6 +15,7 @@ use tinysweep_proto::config::TrialConfig;
 use crate::{
     checkpoint,
     data::Examples,
+    device::Device,
     report::{Directive, Report, Reporter},
     train::{Outcome, TrainError, train},
 };
@@ -29,6 +30,8 @@ pub struct Job {
     pub train: Arc<Examples>,
     /// Puzzles to be measured on.
     pub test: Arc<Examples>,
+    /// Where the model is computed.
+    pub device: Device,
     /// Where the checkpoint goes.
     pub checkpoint: PathBuf,
 }
@@ -94,7 +97,7 @@ pub fn spawn(
 }
 
 fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
-    let outcome = train(&job.config, job.seed, &job.train, &job.test, reporter)?;
+    let outcome = train(&job.config, job.seed, &job.train, &job.test, &job.device, reporter)?;
     checkpoint::save(&job.checkpoint, &outcome.model, &job.config, job.train.task)?;
     if let Some(votes) = &outcome.votes {
         votes.save(&job.checkpoint)?;

@@ -14,6 +14,7 @@ use tinysweep_proto::config::{ConfigError, TrialConfig, check};
 use crate::{
     carry::Row,
     data::{Examples, Item, sampler::Sampler},
+    device::Device,
     eval::{Evaluation, evaluate, label},
     loss::Score,
     model::Model,
@@ -72,7 +73,7 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// Trains a fresh model on `train`, measures it on `test`, and tells `reporter` how it goes.
+/// Trains a fresh model on `train` and on `device`, measures it on `test`, and tells `reporter` how it goes.
 ///
 /// # Errors
 /// When `reporter` says stop, the loss stops being finite, or configuration or examples are wrong.
@@ -81,10 +82,11 @@ pub fn train(
     seed: u64,
     train: &Examples,
     test: &Examples,
+    device: &Device,
     reporter: &mut dyn Reporter,
 ) -> Result<Outcome, TrainError> {
     check_input(config, train, test)?;
-    let model = Model::init(config, train.shape(), &mut generator(seed, Stream::Weights))?;
+    let model = Model::init(config, train.shape(), &mut generator(seed, Stream::Weights))?.to_device(device)?;
     let mut trainer = Trainer::new(model, generator(seed, Stream::Halting))?;
     let mut source = Source::new(Sampler::new(train, config.augmentation(train.task), generator(seed, Stream::Data).next_u64()), train);
     let subset = subset(test, config.evaluation.examples);

@@ -15,6 +15,7 @@ use tinysweep_worker::{
         arc::{ArcTask, Collection, Files, Submission, Unanswered, overlaps, read, score},
         decode, prepare,
     },
+    device,
     report::{Directive, Report, Reporter},
     train::train,
 };
@@ -137,7 +138,7 @@ fn a_model_that_trains_on_arc_reports_pass_at_k() {
     (config.train.steps, config.train.batch_size) = (2, 2);
     (config.evaluation.every, config.evaluation.examples, config.evaluation.batch_size) = (1, 12, 4);
     let mut kept = Kept::default();
-    let outcome = train(&config, 1, &train_set, &test_set, &mut kept).unwrap();
+    let outcome = train(&config, 1, &train_set, &test_set, &device::from_environment().unwrap(), &mut kept).unwrap();
     for metrics in [&kept.0[0], &outcome.metrics] {
         assert!(TEST_METRICS.iter().all(|metric| metrics[metric.name].is_finite()), "{metrics:?}");
         assert!(metrics["test/pass@1"] <= metrics["test/pass@1000"]);

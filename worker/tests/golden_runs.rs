@@ -4,7 +4,10 @@
 
 use std::path::Path;
 
-use tinysweep_worker::parity::{Check, ParityReport, replay};
+use tinysweep_worker::{
+    device,
+    parity::{Check, ParityReport, replay},
+};
 
 fn assert_within(report: &ParityReport) {
     let strayed: Vec<_> = report.checks.iter().filter(|check| !check.is_ok()).collect();
@@ -19,7 +22,7 @@ fn recording(name: &str) -> std::path::PathBuf {
 #[test]
 fn attention_hrm_and_transformer() {
     for name in ["trm_att", "hrm", "transformer"] {
-        let report = replay(&recording(name)).unwrap();
+        let report = replay(&recording(name), &device::from_environment().unwrap()).unwrap();
         assert_within(&report);
         assert!(report.checks.iter().all(|check| check.rounding == 0.0), "{name}");
         assert_eq!((report.model.as_str(), report.steps), (name, 8));
@@ -30,7 +33,7 @@ fn attention_hrm_and_transformer() {
 /// 2.2e-4 from the recording already, beyond the tolerance of 1e-4. So the later steps are held to what rounding alone does.
 #[test]
 fn mlp() {
-    let report = replay(&recording("trm_mlp")).unwrap();
+    let report = replay(&recording("trm_mlp"), &device::from_environment().unwrap()).unwrap();
     assert_within(&report);
     // No licence to be wrong: what rounding has not reached yet has its tolerance and no more.
     let single_step = |check: &&Check| ["step 1: ", "step 2 from", "learning rate"].iter().any(|start| check.quantity.starts_with(start));

@@ -8,6 +8,7 @@ use tinysweep_proto::config::{
 use tinysweep_proto::dataset::Task;
 use tinysweep_worker::{
     data::Examples,
+    device,
     report::{Directive, Report, Reporter},
     train::{Outcome, TrainError, train},
 };
@@ -62,7 +63,7 @@ impl Reporter for Log {
 
 fn run(config: &TrialConfig, seed: u64) -> (Outcome, Vec<(usize, String, f64)>) {
     let mut log = Log { points: Vec::new(), left: usize::MAX };
-    let outcome = train(config, seed, &puzzles(), &puzzles(), &mut log).unwrap();
+    let outcome = train(config, seed, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log).unwrap();
     (outcome, log.points)
 }
 
@@ -137,7 +138,7 @@ fn evaluation_is_reported_at_its_steps() {
 #[test]
 fn a_stop_ends_training() {
     let mut log = Log { points: Vec::new(), left: 3 };
-    let result = train(&config(Variant::Att), 1, &puzzles(), &puzzles(), &mut log);
+    let result = train(&config(Variant::Att), 1, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log);
     assert!(matches!(result, Err(TrainError::Stopped)));
     assert_eq!(log.points.iter().map(|point| point.0).max(), Some(3));
 }
@@ -145,7 +146,9 @@ fn a_stop_ends_training() {
 #[test]
 fn what_cannot_be_trained_is_refused() {
     let mut log = Log { points: Vec::new(), left: usize::MAX };
-    let mut with = |config: &TrialConfig, examples: &Examples| train(config, 1, examples, &puzzles(), &mut log).unwrap_err();
+    let mut with = |config: &TrialConfig, examples: &Examples| {
+        train(config, 1, examples, &puzzles(), &device::from_environment().unwrap(), &mut log).unwrap_err()
+    };
     let none = Examples::plain(Task::Sudoku4x4, Vec::new(), Vec::new());
     assert!(with(&config(Variant::Att), &none).to_string().contains("no training puzzle"));
     let other = Examples { task: Task::Sudoku6x6, ..puzzles() };
@@ -163,5 +166,8 @@ fn a_loss_that_is_not_finite_ends_training() {
     wild.train.weight_decay = 1000.0;
     wild.train.steps = 200;
     let mut log = Log { points: Vec::new(), left: usize::MAX };
-    assert!(matches!(train(&wild, 1, &puzzles(), &puzzles(), &mut log), Err(TrainError::NonFinite { .. })));
+    assert!(matches!(
+        train(&wild, 1, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log),
+        Err(TrainError::NonFinite { .. })
+    ));
 }

@@ -2,13 +2,16 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 
-use super::{math::sigmoid, slices::slice, vectorized};
+use super::{math::sigmoid, plain, slices::slice, vectorized};
 
 /// `silu(gate) · up`, where the last axis of `both` holds the gates and then as many ups.
 ///
 /// # Errors
-/// When the values are not f32 on the CPU.
+/// When the values are not f32.
 pub fn gate(both: &Tensor) -> Result<Tensor> {
+    if !both.device().is_cpu() {
+        return plain::gate(both);
+    }
     both.contiguous()?.apply_op1(Gate)
 }
 

@@ -4,13 +4,16 @@ use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 
-use super::{slices::slice, sum::sum_of_products, vectorized};
+use super::{plain, slices::slice, sum::sum_of_products, vectorized};
 
 /// `h / √(mean(h²) + eps)` over the last axis, where `h = x + update`. No weights, as published.
 ///
 /// # Errors
 /// When shapes differ.
 pub fn residual_norm(x: &Tensor, update: &Tensor, eps: f64) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return plain::residual_norm(x, update, eps);
+    }
     x.contiguous()?.apply_op2(&update.contiguous()?, ResidualNorm { eps: eps as f32, inverses: OnceLock::new() })
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, Var, bail};
+use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Storage, Tensor, Var, bail};
 
 /// The values of a contiguous f32 tensor, from the storage and layout that a custom operation is given.
 ///
@@ -13,23 +13,30 @@ pub fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> 
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-/// Calls `read` with the values of `tensor`, in the order of its indices, without copying them where they lie in that order.
+/// Calls `read` with the values of `tensor`, in the order of its indices, without copying them where they lie in that order in the
+/// machine's own memory.
 ///
 /// # Errors
-/// When they are not f32 on the CPU.
+/// When they are not f32.
 pub fn read<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let tensor = tensor.contiguous()?;
+    let tensor = tensor.contiguous()?.to_device(&Device::Cpu)?;
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cpu(storage) = &*storage else { bail!("the tensor is not on the CPU") };
     Ok(read(slice(storage, layout)?))
 }
 
-/// Calls `write` with the values of `var` to change in place; every tensor that shares them sees the change.
+/// Calls `write` with the values of `var` to change in place; every tensor that shares them sees the change. The values of a GPU come to
+/// the machine's memory and go back.
 ///
 /// # Errors
-/// When they are not contiguous f32 on the CPU.
-pub fn update(var: &Var, write: impl FnMut(&mut [f32])) -> Result<()> {
-    var.inplace_op1(&InPlace(RefCell::new(write)))
+/// When they are not contiguous f32.
+pub fn update(var: &Var, mut write: impl FnMut(&mut [f32])) -> Result<()> {
+    if var.device().is_cpu() {
+        return var.inplace_op1(&InPlace(RefCell::new(write)));
+    }
+    let mut values = read(var, <[f32]>::to_vec)?;
+    write(&mut values);
+    var.set(&Tensor::from_vec(values, var.shape(), var.device())?)
 }
 
 struct InPlace<F>(RefCell<F>);

@@ -2,13 +2,16 @@
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
 
-use super::{math::exp, slices::slice, sum::sum_of_products, vectorized};
+use super::{math::exp, plain, slices::slice, sum::sum_of_products, vectorized};
 
 /// Softmax of `scale · scores` over the last axis. `scale` must be positive.
 ///
 /// # Errors
-/// When the values are not f32 on the CPU.
+/// When the values are not f32.
 pub fn softmax(scores: &Tensor, scale: f64) -> Result<Tensor> {
+    if !scores.device().is_cpu() {
+        return plain::softmax(scores, scale);
+    }
     scores.contiguous()?.apply_op1(Softmax { scale: scale as f32 })
 }
 

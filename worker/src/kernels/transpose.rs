@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::slices::slice;
+use super::{plain, slices::slice};
 
 /// Side of a tile: two of them fit into the first-level cache.
 const TILE: usize = 16;
@@ -12,6 +12,9 @@ const TILE: usize = 16;
 /// # Errors
 /// When the tensor has not three axes.
 pub fn transpose(x: &Tensor) -> Result<Tensor> {
+    if !x.device().is_cpu() {
+        return plain::transpose(x);
+    }
     x.contiguous()?.apply_op1(Transpose)
 }
 

@@ -21,16 +21,12 @@ impl Attention {
     /// Takes the weights `{prefix}.self_attn.{qkv,o}_proj.weight`.
     pub fn new(config: &TrialConfig, positions: usize, prefix: &str, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
         let head_width = config.head_width();
+        let qkv = weight(&format!("{prefix}.self_attn.qkv_proj.weight"))?.t()?;
         let rotary = match config.positions() {
-            PosEncodings::Rope => Some(Rotary::new(positions, head_width, config.rope_theta)?),
+            PosEncodings::Rope => Some(Rotary::new(positions, head_width, config.rope_theta, qkv.device())?),
             PosEncodings::None | PosEncodings::Learned => None,
         };
-        Ok(Self {
-            heads: config.num_heads,
-            qkv: weight(&format!("{prefix}.self_attn.qkv_proj.weight"))?.t()?,
-            output: weight(&format!("{prefix}.self_attn.o_proj.weight"))?.t()?,
-            rotary,
-        })
+        Ok(Self { heads: config.num_heads, qkv, output: weight(&format!("{prefix}.self_attn.o_proj.weight"))?.t()?, rotary })
     }
 
     /// `[batch, positions, width]` to the same.
@@ -60,11 +56,11 @@ struct Rotary {
 
 impl Rotary {
     /// Tables for `positions` with angles `position · theta^(−2i/head_width)`, in f32 as the reference computes them.
-    fn new(positions: usize, head_width: usize, theta: f64) -> Result<Self> {
+    fn new(positions: usize, head_width: usize, theta: f64, device: &Device) -> Result<Self> {
         let frequency = |i: usize| 1.0 / (theta as f32).powf((2 * (i % (head_width / 2))) as f32 / head_width as f32);
         let angles: Vec<f32> = (0..positions).flat_map(|position| (0..head_width).map(move |i| position as f32 * frequency(i))).collect();
         let table = |function: fn(f32) -> f32| {
-            Tensor::from_vec(angles.iter().copied().map(function).collect::<Vec<_>>(), (positions, head_width), &Device::Cpu)
+            Tensor::from_vec(angles.iter().copied().map(function).collect::<Vec<_>>(), (positions, head_width), device)
         };
         Ok(Self { cos: table(f32::cos)?, sin: table(f32::sin)? })
     }

@@ -111,6 +111,22 @@ impl Model {
         Ok(Self { config: config.clone(), shape, parameters, live, frozen })
     }
 
+    /// The same model on `device`. Its puzzle table stays in the machine's memory: only rows of it are ever needed.
+    ///
+    /// # Errors
+    /// When the device has no room for it.
+    pub fn to_device(self, device: &Device) -> Result<Self> {
+        if self.device().same_device(device) {
+            return Ok(self);
+        }
+        Self::new(&self.config, self.shape, self.parameters.to_device(device)?)
+    }
+
+    /// Where it is computed.
+    pub fn device(&self) -> &Device {
+        self.parameters.device()
+    }
+
     /// The configuration.
     pub fn config(&self) -> &TrialConfig {
         &self.config
@@ -141,9 +157,9 @@ impl Model {
     /// # Errors
     /// When an identifier is none of the table's rows, or the tokens do not fill the batch.
     pub fn input(&self, tokens: &[u32], identifiers: &[u32]) -> Result<Input> {
-        let tokens = Tensor::from_slice(tokens, (identifiers.len(), self.shape.seq_len), &Device::Cpu)?;
+        let tokens = Tensor::from_slice(tokens, (identifiers.len(), self.shape.seq_len), self.device())?;
         let identifiers = Tensor::from_slice(identifiers, identifiers.len(), &Device::Cpu)?;
-        let lookup = |table: &Var| table.as_detached_tensor().index_select(&identifiers, 0);
+        let lookup = |table: &Var| table.as_detached_tensor().index_select(&identifiers, 0)?.to_device(self.device());
         Ok(Input { tokens, puzzle_rows: self.parameters.puzzle_table().map(lookup).transpose()? })
     }
 

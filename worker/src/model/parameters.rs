@@ -100,6 +100,25 @@ impl Parameters {
         }
     }
 
+    /// The same tensors on `device`, but for the puzzle table, which stays where it is.
+    ///
+    /// # Errors
+    /// When the device has no room for them.
+    pub fn to_device(self, device: &Device) -> Result<Self> {
+        let moved = |entry: Entry| match entry.role {
+            Role::Trained | Role::Fixed => {
+                Ok(Entry { var: Var::from_tensor(&entry.var.as_detached_tensor().to_device(device)?)?, ..entry })
+            }
+            Role::PuzzleTable => Ok(entry),
+        };
+        Ok(Self { entries: self.entries.into_iter().map(moved).collect::<Result<_>>()? })
+    }
+
+    /// Where the model is computed: the device of everything but the puzzle table.
+    pub fn device(&self) -> &Device {
+        self.trained().next().map_or(&Device::Cpu, |entry| entry.var.device())
+    }
+
     /// Every tensor, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use candle_core::{Tensor, bail};
+use candle_core::{Device, Tensor, bail};
 use rand::RngExt;
 
 use super::{
@@ -42,13 +42,13 @@ const TWINS: u64 = 8;
 ///
 /// # Errors
 /// When the recording cannot be read or is of something that cannot be replayed. A replay that strays is no error: see [`Check::is_ok`].
-pub fn replay(folder: &Path) -> Result<ParityReport, ParityError> {
+pub fn replay(folder: &Path, device: &Device) -> Result<ParityReport, ParityError> {
     let recording = Recording::open(folder)?;
-    let observed = observe(&recording, None)?;
+    let observed = observe(&recording, device, None)?;
     let mut checks: Vec<_> = observed.iter().map(Observation::check).collect();
     if observed.iter().zip(&checks).any(|(observation, check)| observation.accumulates && !check.is_ok()) {
         for twin in 0..TWINS {
-            for ((check, ours), twins) in checks.iter_mut().zip(&observed).zip(observe(&recording, Some(twin))?) {
+            for ((check, ours), twins) in checks.iter_mut().zip(&observed).zip(observe(&recording, device, Some(twin))?) {
                 check.rounding = check.rounding.max(ours.rounding(&twins));
             }
         }
@@ -59,12 +59,12 @@ pub fn replay(folder: &Path) -> Result<ParityReport, ParityError> {
 }
 
 /// Runs the recording once, with its own weights or with those of a rounding twin, and notes every value that it has.
-fn observe(recording: &Recording, twin: Option<u64>) -> Result<Vec<Observation>, ParityError> {
+fn observe(recording: &Recording, device: &Device, twin: Option<u64>) -> Result<Vec<Observation>, ParityError> {
     let parameters = Parameters::from_tensors(&recording.config, &recording.shape, recording.tensors("init.safetensors")?)?;
     if let Some(twin) = twin {
         change_last_bits(&parameters, twin)?;
     }
-    let model = Model::new(&recording.config, recording.shape, parameters)?;
+    let model = Model::new(&recording.config, recording.shape, parameters)?.to_device(device)?;
     let batches = recording.batches()?;
     let mut replay = Replay {
         observed: Vec::new(),
@@ -145,7 +145,7 @@ impl Replay<'_> {
     /// recursion multiplies it from step to step, in the recording as well as here.
     fn restart_from_recorded_carry(&mut self, step: usize, batch: &[Row]) -> Result<(), ParityError> {
         let before = |name: &str| match self.recorded.get(&format!("z_{name}.{}", step - 1)) {
-            Some(state) => Ok(state.clone()),
+            Some(state) => state.to_device(self.trainer.model().device()),
             None => bail!("z_{name} was not recorded"),
         };
         let Ok(latents) = Latents::from_names(&self.recording.config, before) else { return Ok(()) };
@@ -270,7 +270,7 @@ impl Replay<'_> {
         if let Some(twin) = self.twin {
             change_last_bits(&parameters, twin)?;
         }
-        let theirs = Model::new(config, shape, parameters)?;
+        let theirs = Model::new(config, shape, parameters)?.to_device(ours.device())?;
         self.evaluate_model(&theirs, batch, "evaluation of the recorded weights: ", false)
     }
 
