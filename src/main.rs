@@ -5,12 +5,14 @@
 //! * [`sweep_file`]: a sweep file and its data, checked before anything is sent.
 //! * [`progress`]: a running sweep, live.
 //! * [`output`]: tables, JSON and CSV; the only place that writes to standard output.
+//! * [`hub`]: benchmarks' own files, downloaded and cached.
 //! * [`failure`]: exit codes. [`environment`]: what a training process needs.
 
 mod cli;
 mod client;
 mod environment;
 mod failure;
+mod hub;
 mod output;
 mod progress;
 mod sweep_file;

@@ -1,14 +1,15 @@
 //! A sweep file and its data, checked before anything is sent or trained.
 
-use std::{fs, io::Read, path::Path};
+use std::{fmt::Display, fs, io::Read, path::Path};
 
 use tinysweep_coordinator::domain::spec::{PartSpec, SweepSpec};
 use tinysweep_proto::{CHUNK_BYTES, dataset::DataFile, v1};
-use tinysweep_worker::data::{ArcRequest, DataRequest, Part, PreparedData, prepare};
+use tinysweep_worker::data::{ArcRequest, DataRequest, Part, PreparedData, prepare, sudoku::Ratings};
 
 use crate::{
     client::{Client, refused, request},
     failure::Failure,
+    hub,
 };
 
 /// The most bytes that a sweep file may have.
@@ -45,6 +46,8 @@ impl SweepFile {
             test: part(&spec.data.test),
             seed: spec.data.seed,
             givens: spec.data.givens,
+            ratings: spec.data.rating.map_or(Ratings::ANY, |(least, most)| Ratings { least, most }),
+            official: Vec::new(),
             arc: spec.data.arc.as_ref().map(|arc| ArcRequest {
                 training: arc.training.iter().map(|file| folder.join(file)).collect(),
                 evaluation: folder.join(&arc.evaluation),
@@ -53,7 +56,9 @@ impl SweepFile {
                 allow_overlap: arc.allow_overlap,
             }),
         };
-        let data = prepare(&wanted).map_err(|problem| Failure::bad_input(format!("{file_name}: data: {problem}")))?;
+        let wrong = |problem: &dyn Display| Failure::bad_input(format!("{file_name}: data: {problem}"));
+        let wanted = hub::complete(wanted).map_err(|problem| wrong(&problem))?;
+        let data = prepare(&wanted).map_err(|problem| wrong(&problem))?;
         Ok(Self { yaml, file_name, spec, data })
     }
 

@@ -14,6 +14,7 @@ use tinysweep_worker::{
         ArcRequest, DataRequest, Split,
         arc::{ArcTask, Collection, Files, Submission, Unanswered, overlaps, read, score},
         decode, prepare,
+        sudoku::Ratings,
     },
     device,
     report::{Directive, Report, Reporter},
@@ -57,7 +58,16 @@ fn request(folder: &std::path::Path) -> DataRequest {
     std::fs::write(&training, TRAINING).unwrap();
     std::fs::write(&evaluation, EVALUATION).unwrap();
     let arc = ArcRequest { training: vec![training], evaluation, augmentations: 2, seed: 42, allow_overlap: false };
-    DataRequest { benchmark: benchmark("arc-agi-1").unwrap(), train: None, test: None, seed: 0, givens: None, arc: Some(arc) }
+    DataRequest {
+        benchmark: benchmark("arc-agi-1").unwrap(),
+        train: None,
+        test: None,
+        seed: 0,
+        givens: None,
+        ratings: Ratings::ANY,
+        official: Vec::new(),
+        arc: Some(arc),
+    }
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::{io::Read, path::Path};
 
 use tinysweep_proto::dataset::{Rules, Task};
 use tinysweep_worker::data::{
-    Examples, csv, read_text,
-    sudoku::grid::{BLANK, Cell, digit, find_repeat},
+    Examples,
+    cell::Cell,
+    csv, read_text,
+    sudoku::grid::{BLANK, digit, find_repeat},
 };
 
 use crate::failure::Failure;
@@ -87,7 +89,11 @@ fn from_text(text: &str, origin: &str, task: Task) -> Result<Puzzle, String> {
     let token = |(index, cell): (usize, &char)| match cell {
         '.' | '0' | '_' => Ok(BLANK),
         '1'..='9' if (*cell as usize - '0' as usize) <= task.side() => Ok(*cell as u8 - b'0' + BLANK),
-        _ => Err(format!("has {cell:?} at {}; it has digits 1 to {}, and . or 0 for a blank cell", Cell::of(size, index), task.side())),
+        _ => Err(format!(
+            "has {cell:?} at {}; it has digits 1 to {}, and . or 0 for a blank cell",
+            Cell::of(size.side(), index),
+            task.side()
+        )),
     };
     let tokens = cells.iter().enumerate().map(token).collect::<Result<Vec<_>, _>>()?;
     if let Some(repeat) = find_repeat(size, &tokens) {

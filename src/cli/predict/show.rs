@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use tinysweep_proto::dataset::{Rules, Task};
-use tinysweep_worker::data::sudoku::grid::{BLANK, Cell, Unit};
+use tinysweep_worker::data::{
+    cell::Cell,
+    sudoku::grid::{BLANK, Unit},
+};
 
 use super::{Answered, puzzle::character};
 
@@ -92,7 +95,7 @@ fn breaks_rule(task: Task, tokens: &[u32], index: usize) -> bool {
         return true;
     }
     let Rules::Sudoku(size) = task.rules() else { return false };
-    let units = |index| Unit::around(size, Cell::of(size, index));
+    let units = |index| Unit::around(size, Cell::of(size.side(), index));
     let shares_unit = |other: usize| units(index).iter().zip(units(other)).any(|(one, other)| *one == other);
     (0..tokens.len()).any(|other| other != index && tokens[other] == tokens[index] && shares_unit(other))
 }

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use tinysweep_proto::ARTIFACT_LIMIT_BYTES;
 use tinysweep_proto::dataset::Task;
 
+use super::arrays::ArraysProblem;
 use super::csv::MAX_ROWS;
-use super::sudoku::Givens;
-use super::sudoku::grid::{Cell, Repeat};
+use super::reference_format::npy::NpyProblem;
+use super::row_problem::RowProblem;
+use super::sudoku::{Givens, Ratings};
 
 /// Why puzzles cannot be had. Rows count from 1 after the header, lines and bytes from 1.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +97,70 @@ pub enum DataError {
         /// What is wrong with it.
         problem: RowProblem,
     },
+    /// An array file is wrong.
+    #[error("{file}: {problem}")]
+    Npy {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: NpyProblem,
+    },
+    /// Arrays contradict each other.
+    #[error("{file}: {problem}")]
+    Arrays {
+        /// The file or the folder.
+        file: String,
+        /// What is wrong with them.
+        problem: ArraysProblem,
+    },
+    /// The file cannot be read as tensors.
+    #[error("{file}: not a safetensors file: {problem}")]
+    Safetensors {
+        /// The file.
+        file: String,
+        /// What the reader said.
+        problem: String,
+    },
+    /// The file cannot be read as JSON.
+    #[error("{file}: not the JSON that is expected: {problem}")]
+    Json {
+        /// The file.
+        file: String,
+        /// What the reader said, with line and column.
+        problem: String,
+    },
+    /// A folder's description does not fit.
+    #[error("{file}: `{field}` must be {expected}, not {found}")]
+    Metadata {
+        /// The file.
+        file: String,
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// One example is wrong.
+    #[error("{file}: row {row}: {problem}")]
+    Example {
+        /// The file or the folder.
+        file: String,
+        /// Which row.
+        row: u64,
+        /// What is wrong with it.
+        problem: RowProblem,
+    },
+    /// More rows are to be drawn than there are.
+    #[error("{file}: {wanted} rows are to be drawn, but there are {found}")]
+    TooFewRows {
+        /// The file.
+        file: String,
+        /// How many are wanted.
+        wanted: usize,
+        /// How many there are.
+        found: usize,
+    },
     /// The text is not the one that was announced.
     #[error("{file}: SHA-256 is {found}, but {expected} was announced; the data were damaged or exchanged")]
     OtherContent {
@@ -153,6 +219,21 @@ pub enum DataError {
         /// The benchmark.
         benchmark: &'static str,
     },
+    /// A test puzzle was trained on in another guise.
+    #[error(
+        "row {test_row} of {test} is row {train_row} of {train} with digits renamed and lines permuted; \
+         a test puzzle must not be trained on"
+    )]
+    SymmetricLeak {
+        /// The training file.
+        train: String,
+        /// Its row.
+        train_row: u64,
+        /// The test file.
+        test: String,
+        /// Its row.
+        test_row: u64,
+    },
     /// A benchmark without puzzles of its own was given none.
     #[error(
         "benchmark {benchmark} has no puzzles of its own: `{part}` must name a file, or a number of puzzles to generate in their place"
@@ -193,8 +274,8 @@ pub enum DataError {
     },
     /// Fewer puzzles were found than were asked for.
     #[error(
-        "`{part}` asks for {wanted} puzzles, but only {found} distinct ones of {} with {givens} givens were found for it; \
-         ask for fewer puzzles or fewer givens",
+        "`{part}` asks for {wanted} puzzles, but only {found} distinct ones of {} with {givens} givens and rating {ratings} were found \
+         for it; ask for fewer puzzles, fewer givens or other ratings",
         task.name()
     )]
     Exhausted {
@@ -204,80 +285,11 @@ pub enum DataError {
         task: Task,
         /// The givens that were asked for.
         givens: Givens,
+        /// How hard they were to be.
+        ratings: Ratings,
         /// Puzzles that were asked for.
         wanted: usize,
         /// Puzzles that were found.
         found: usize,
     },
-}
-
-/// What is wrong with one row. Characters count from 1.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RowProblem {
-    /// It has not one field per column.
-    #[error("{found} fields, but the header has {expected}")]
-    Ragged {
-        /// Fields of the header.
-        expected: usize,
-        /// Fields of the row.
-        found: usize,
-    },
-    /// A field is too short or too long.
-    #[error("{field} has {found} characters, but {} needs {}{}", task.name(), task.seq_len(), fitting(*found))]
-    Length {
-        /// `question` or `answer`.
-        field: &'static str,
-        /// The kind of puzzle.
-        task: Task,
-        /// Characters of the field.
-        found: usize,
-    },
-    /// A character stands for nothing.
-    #[error(
-        "{field} has {found:?} at character {position} ({cell}); {} has digits 1 to {}, and . or 0 for a blank cell of the question",
-        task.name(),
-        task.side()
-    )]
-    Character {
-        /// `question` or `answer`.
-        field: &'static str,
-        /// The kind of puzzle.
-        task: Task,
-        /// The character.
-        found: char,
-        /// Which one it is.
-        position: usize,
-        /// Its cell.
-        cell: Cell,
-    },
-    /// An answer leaves a cell open.
-    #[error("answer is blank at character {position} ({cell}); an answer has a digit in every cell")]
-    Blank {
-        /// Which character.
-        position: usize,
-        /// Its cell.
-        cell: Cell,
-    },
-    /// The question cannot be solved at all.
-    #[error("question contradicts itself: {0}")]
-    Contradiction(Repeat),
-    /// The answer breaks the rules.
-    #[error("answer is no solution: {0}")]
-    NoSolution(Repeat),
-    /// The answer solves another question.
-    #[error("{cell} is {given} in the question, but {answer} in the answer")]
-    Mismatch {
-        /// The cell.
-        cell: Cell,
-        /// Its digit in the question.
-        given: u8,
-        /// Its digit in the answer.
-        answer: u8,
-    },
-}
-
-/// The hint for a length that another task would accept.
-fn fitting(length: usize) -> String {
-    let task = Task::ALL.into_iter().find(|task| task.seq_len() == length);
-    task.map_or_else(String::new, |task| format!("; {length} characters are a puzzle of {}", task.name()))
 }

@@ -106,6 +106,12 @@ impl Examples {
         self.groups[group]..self.groups[group + 1]
     }
 
+    /// The row of each group that the others of its group are copies of: the first.
+    pub fn originals(&self) -> impl Iterator<Item = usize> + '_ {
+        let puzzles_of = |group| self.group(group).map(|puzzle| self.puzzles[puzzle as usize]);
+        (0..self.group_count()).filter_map(move |group| Some(puzzles_of(group).find(|puzzle| puzzle.count > 0)?.first as usize))
+    }
+
     /// The examples of the puzzle at an index.
     pub fn items_of(&self, puzzle: u32) -> impl Iterator<Item = Item> + use<> {
         let Puzzle { first, count, .. } = self.puzzles[puzzle as usize];

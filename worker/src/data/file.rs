@@ -8,17 +8,20 @@ use flate2::read::MultiGzDecoder;
 use tinysweep_proto::ARTIFACT_LIMIT_BYTES;
 use tinysweep_proto::dataset::Task;
 
-use super::{DataError, Examples, csv};
+use super::{DataError, Examples, csv, reference_format};
 
 /// How a gzip file begins.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Reads the puzzles of `task` in the file at `path`, plain CSV text or in gzip.
+/// Reads the puzzles of `task` at `path`: a file of CSV text, plain or in gzip, or a folder in the reference's format.
 ///
 /// # Errors
 /// The file cannot be read, is too large, or does not hold puzzles of `task`.
 pub fn load(path: &Path, task: Task) -> Result<Examples, DataError> {
-    csv::read(&read_text(path)?, &path.display().to_string(), task)
+    match path.is_dir() {
+        true => reference_format::read(path, task),
+        false => csv::read(&read_text(path)?, &path.display().to_string(), task),
+    }
 }
 
 /// The uncompressed bytes of the file at `path`.

@@ -1,6 +1,6 @@
 //! `data:`, the puzzles of a sweep.
 
-use tinysweep_proto::dataset::{Benchmark, Source};
+use tinysweep_proto::dataset::{Benchmark, Rules, Source};
 
 use super::TEXT_LIMIT;
 use super::error::{Position, Report};
@@ -20,10 +20,12 @@ pub struct DataSpec {
     pub train: Option<PartSpec>,
     /// Test puzzles; none takes as many as the benchmark generates.
     pub test: Option<PartSpec>,
-    /// Seed of generated puzzles.
+    /// Seed of generated puzzles, and of rows that are drawn from the benchmark's own.
     pub seed: u64,
     /// Cells that generated puzzles give away; none leaves it to the generator.
     pub givens: Option<usize>,
+    /// How hard generated puzzles are: the least and the largest number of guesses.
+    pub rating: Option<(u32, u32)>,
     /// The tasks of a benchmark of ARC, which has none of the above.
     pub arc: Option<ArcSpec>,
 }
@@ -54,7 +56,7 @@ pub enum PartSpec {
 
 /// Reads `data:`; `root` is where the file starts, for what is missing.
 pub(crate) fn read(report: &mut Report, node: Option<&Node>, benchmark: &Benchmark, root: Position) -> Option<DataSpec> {
-    let mut data = DataSpec { train: None, test: None, seed: 0, givens: None, arc: None };
+    let mut data = DataSpec { train: None, test: None, seed: 0, givens: None, rating: None, arc: None };
     if benchmark.source == Source::Arc {
         data.arc = Some(read_arc(report, node, benchmark, root)?);
         return Some(data);
@@ -62,14 +64,16 @@ pub(crate) fn read(report: &mut Report, node: Option<&Node>, benchmark: &Benchma
     if let Some(node) = node {
         let explain =
             |key: &str| (key == "arc").then(|| format!("`arc` is for benchmarks of ARC; the puzzles of `{}` are none", benchmark.name));
-        let keys = Fields::read(report, node, "`data`", &["train", "test", "seed", "givens"], explain)?;
+        let keys = Fields::read(report, node, "`data`", &["train", "test", "seed", "givens", "rating"], explain)?;
         let train = keys.get("train").map_or(Some(None), |node| read_part(report, node, "`train`").map(Some));
         let test = keys.get("test").map_or(Some(None), |node| read_part(report, node, "`test`").map(Some));
         let cells = benchmark.task.seq_len() as i64;
         let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed` of `data`", 0..=i64::MAX));
         let givens = keys.get("givens").map_or(Some(None), |node| fields::whole(report, node, "`givens`", 1..=cells).map(Some));
-        data = DataSpec { train: train?, test: test?, seed: seed? as u64, givens: givens?.map(|givens| givens as usize), arc: None };
-        refuse_unused_data_keys(report, &keys, &data)?;
+        let rating = keys.get("rating").map_or(Some(None), |node| read_rating(report, node).map(Some));
+        let givens = givens?.map(|givens| givens as usize);
+        data = DataSpec { train: train?, test: test?, seed: seed? as u64, givens, rating: rating?, arc: None };
+        refuse_unused_data_keys(report, &keys, &data, benchmark)?;
     }
     Some(data)
 }
@@ -119,15 +123,40 @@ fn read_path(report: &mut Report, node: &Node, what: &str) -> Option<String> {
     fields::text(report, node, what, TEXT_LIMIT).map(str::to_owned)
 }
 
-/// The seed and the givens are those of generated puzzles; files have neither.
-fn refuse_unused_data_keys(report: &mut Report, keys: &Fields, data: &DataSpec) -> Option<()> {
-    let is_file = |part: &Option<PartSpec>| matches!(part, Some(PartSpec::Path(_)));
-    if !(is_file(&data.train) && is_file(&data.test)) {
-        return Some(());
+/// Reads `rating: {min, max}`, one of which may be left out.
+fn read_rating(report: &mut Report, node: &Node) -> Option<(u32, u32)> {
+    let keys = Fields::read(report, node, "`rating`", &["min", "max"], |_| None)?;
+    let mut end = |key, default: u32| match keys.get(key) {
+        Some(node) => fields::whole(report, node, &format!("`{key}` of `rating`"), 0..=i64::from(u32::MAX)).map(|guesses| guesses as u32),
+        None => Some(default),
+    };
+    let (least, most) = (end("min", 0), end("max", u32::MAX));
+    match (least?, most?) {
+        (least, most) if least <= most => Some((least, most)),
+        (least, most) => report.error(node.at, format!("`rating` has min {least} above max {most}; exchange them")),
     }
+}
+
+/// Givens and rating are those of generated Sudoku puzzles, the seed also that of rows that are drawn; files have none of them.
+fn refuse_unused_data_keys(report: &mut Report, keys: &Fields, data: &DataSpec, benchmark: &Benchmark) -> Option<()> {
+    let parts = [&data.train, &data.test];
+    let are_files = parts.iter().all(|part| matches!(part, Some(PartSpec::Path(_))));
+    let is_generated = parts.iter().any(|part| match part {
+        Some(PartSpec::Count(_)) => true,
+        Some(PartSpec::Path(_)) => false,
+        None => matches!(benchmark.source, Source::Generated { .. }),
+    });
+    let is_sudoku = matches!(benchmark.task.rules(), Rules::Sudoku(_));
     let mut right = Some(());
-    for entry in ["seed", "givens"].into_iter().filter_map(|key| keys.entry(key)) {
-        right = report.error(entry.at, format!("`{}` is about generated puzzles, and both parts are files; remove it", entry.key));
+    for entry in ["seed", "givens", "rating"].into_iter().filter_map(|key| keys.entry(key)) {
+        let why = match entry.key.as_str() {
+            _ if are_files => "generated puzzles, and both parts are files",
+            "seed" => continue,
+            _ if !is_sudoku => "Sudoku",
+            _ if !is_generated => "generated puzzles, and the benchmark's own come from the hub",
+            _ => continue,
+        };
+        right = report.error(entry.at, format!("`{}` is about {why}; remove it", entry.key));
     }
     right
 }

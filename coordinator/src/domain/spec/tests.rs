@@ -61,8 +61,14 @@ fn a_whole_file() {
     let spec = spec(FULL);
     assert_eq!((spec.name.as_str(), spec.description.as_str()), ("depth-supervision-width", "Which depth?"));
     assert_eq!(spec.benchmark.name, "sudoku-extreme");
-    let data =
-        DataSpec { train: Some(PartSpec::Path("train.csv".into())), test: Some(PartSpec::Count(500)), seed: 3, givens: None, arc: None };
+    let data = DataSpec {
+        train: Some(PartSpec::Path("train.csv".into())),
+        test: Some(PartSpec::Count(500)),
+        seed: 3,
+        givens: None,
+        rating: None,
+        arc: None,
+    };
     assert_eq!(spec.data, data);
     assert_eq!(spec.metric, MetricSpec { name: "test/lm_loss", goal: Goal::Minimize });
     assert_eq!((spec.replicates, spec.seed, spec.run_cap), (3, 11, None));

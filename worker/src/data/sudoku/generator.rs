@@ -8,8 +8,9 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinysweep_proto::dataset::Sudoku;
 
+use super::fill::random_grid;
 use super::grid::{BLANK, MAX_SIDE};
-use super::solver::{count_solutions, random_grid};
+use super::solver::{count_solutions, guesses};
 use crate::data::csv::MAX_ROWS;
 use crate::data::{DataError, Examples};
 
@@ -59,20 +60,64 @@ impl fmt::Display for Givens {
     }
 }
 
-/// Generates `train` and `test` puzzles, each with one solution. No two have the same question, and no solution of one set is in the
+/// How hard puzzles are: the guesses that [`guesses`] counts, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ratings {
+    /// The fewest.
+    pub least: u32,
+    /// The most.
+    pub most: u32,
+}
+
+impl Ratings {
+    /// However hard they are.
+    pub const ANY: Self = Self { least: 0, most: u32::MAX };
+
+    const fn admit(self, rating: u32) -> bool {
+        self.least <= rating && rating <= self.most
+    }
+}
+
+impl fmt::Display for Ratings {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match (self.least, self.most) {
+            (0, u32::MAX) => write!(f, "any"),
+            (least, u32::MAX) => write!(f, "{least} or more"),
+            (least, most) => write!(f, "{least} to {most}"),
+        }
+    }
+}
+
+/// As [`generate_rated`], however hard the puzzles are.
+///
+/// # Errors
+/// As there.
+pub fn generate(size: Sudoku, train: usize, test: usize, givens: Givens, seed: u64) -> Result<(Examples, Examples), DataError> {
+    generate_rated(size, train, test, givens, Ratings::ANY, seed)
+}
+
+/// Generates `train` and `test` puzzles, each with one solution and its rating. No two have the same question, and no solution of one set is in the
 /// other, not even with its digits renamed.
 ///
 /// The same arguments give the same puzzles everywhere. The test set does not depend on `train`.
 ///
 /// # Errors
 /// A set is empty or too large, `givens` leave no cell open, or there are fewer distinct puzzles than were asked for.
-pub fn generate(size: Sudoku, train: usize, test: usize, givens: Givens, seed: u64) -> Result<(Examples, Examples), DataError> {
+pub fn generate_rated(
+    size: Sudoku,
+    train: usize,
+    test: usize,
+    givens: Givens,
+    ratings: Ratings,
+    seed: u64,
+) -> Result<(Examples, Examples), DataError> {
     check_count("train", train)?;
     check_count("test", test)?;
     if givens.most >= size.cells() || givens.least > givens.most {
         return Err(DataError::Givens { task: size.task(), asked: givens });
     }
-    let mut draw = Draw { size, givens, rng: ChaCha8Rng::seed_from_u64(seed), questions: HashSet::new(), held_out: HashSet::new() };
+    let mut draw =
+        Draw { size, givens, ratings, rng: ChaCha8Rng::seed_from_u64(seed), questions: HashSet::new(), held_out: HashSet::new() };
     let test = draw.examples("test", test, Draw::hold_out)?;
     // A stream of its own, so that the first puzzles stay the same when more are asked for.
     draw.rng.set_stream(1);
@@ -88,6 +133,7 @@ fn check_count(part: &'static str, count: usize) -> Result<(), DataError> {
 struct Draw {
     size: Sudoku,
     givens: Givens,
+    ratings: Ratings,
     rng: ChaCha8Rng,
     questions: HashSet<Vec<u8>>,
     /// Classes of the solutions of the test set.
@@ -97,12 +143,12 @@ struct Draw {
 impl Draw {
     /// Draws puzzles whose solution class `admits`.
     fn examples(&mut self, part: &'static str, wanted: usize, admits: impl Fn(&mut Self, &Vec<u8>) -> bool) -> Result<Examples, DataError> {
-        let (mut inputs, mut labels) = (Vec::new(), Vec::new());
+        let (mut inputs, mut labels, mut ratings) = (Vec::new(), Vec::new(), Vec::new());
         let mut failures = 0;
-        while inputs.len() < wanted * self.size.cells() {
+        while ratings.len() < wanted {
             if failures == PATIENCE {
-                let (task, givens, found) = (self.size.task(), self.givens, inputs.len() / self.size.cells());
-                return Err(DataError::Exhausted { part, task, givens, wanted, found });
+                let (task, givens, found) = (self.size.task(), self.givens, ratings.len());
+                return Err(DataError::Exhausted { part, task, givens, ratings: self.ratings, wanted, found });
             }
             failures += 1;
             let answer = random_grid(self.size, &mut self.rng);
@@ -110,13 +156,17 @@ impl Draw {
                 continue;
             }
             let question = dig(self.size, &answer, self.givens, &mut self.rng);
-            if self.questions.insert(question.clone()) {
+            let rating = guesses(self.size, &question);
+            if self.ratings.admit(rating) && self.questions.insert(question.clone()) {
+                ratings.push(rating as f32);
                 inputs.extend(question);
                 labels.extend(answer);
                 failures = 0;
             }
         }
-        Ok(Examples::plain(self.size.task(), inputs, labels))
+        let mut examples = Examples::plain(self.size.task(), inputs, labels);
+        examples.tags.ratings = ratings;
+        Ok(examples)
     }
 
     /// Holds `class` out for the test set, if it is or may still be.
@@ -250,8 +300,8 @@ mod tests {
     #[test]
     fn the_puzzles_of_a_seed_never_change() {
         let (train, test) = generate(Sudoku::Grid4x4, 1, 1, Givens::standard(Sudoku::Grid4x4), 0).unwrap();
-        assert_eq!(String::from_utf8(csv::write(&train)).unwrap(), "question,answer\n....4.12..31..2.,1243431224313124\n");
-        assert_eq!(String::from_utf8(csv::write(&test)).unwrap(), "question,answer\n..42.2.3.431.32.,3142421324311324\n");
+        assert_eq!(String::from_utf8(csv::write(&train)).unwrap(), "question,answer,rating\n....4.12..31..2.,1243431224313124,0\n");
+        assert_eq!(String::from_utf8(csv::write(&test)).unwrap(), "question,answer,rating\n..42.2.3.431.32.,3142421324311324,0\n");
     }
 
     #[test]
@@ -263,6 +313,25 @@ mod tests {
         let mean = givens.iter().sum::<usize>() as f64 / givens.len() as f64;
         assert!((16.0..17.0).contains(&mean), "{mean}");
         assert_eq!((givens.iter().min(), givens.iter().max()), (Some(&12), Some(&21)));
+    }
+
+    #[test]
+    fn ratings_are_as_asked_for() {
+        let ratings = Ratings { least: 3, most: 20 };
+        let (train, test) = generate_rated(Sudoku::Grid9x9, 5, 3, Givens::MINIMAL, ratings, 1).unwrap();
+        for examples in [train, test] {
+            for row in 0..examples.rows() {
+                let rating = guesses(Sudoku::Grid9x9, examples.question(row));
+                assert!((3..=20).contains(&rating));
+                assert_eq!(examples.tags.ratings[row], rating as f32);
+            }
+        }
+        let impossible = generate_rated(Sudoku::Grid4x4, 1, 1, Givens::aim(15), Ratings { least: 3, most: u32::MAX }, 1).unwrap_err();
+        assert_eq!(
+            impossible.to_string(),
+            "`test` asks for 1 puzzles, but only 0 distinct ones of sudoku-4x4 with 15 givens and rating 3 or more were found for it; \
+             ask for fewer puzzles, fewer givens or other ratings"
+        );
     }
 
     #[test]
@@ -278,8 +347,8 @@ mod tests {
                 1,
                 2000,
                 Givens::aim(15),
-                "`test` asks for 2000 puzzles, but only 1152 distinct ones of sudoku-4x4 with 15 givens were found for it; \
-                 ask for fewer puzzles or fewer givens",
+                "`test` asks for 2000 puzzles, but only 1152 distinct ones of sudoku-4x4 with 15 givens and rating any were found for it; \
+                 ask for fewer puzzles, fewer givens or other ratings",
             ),
         ];
         for (train, test, givens, message) in cases {

@@ -1,8 +1,11 @@
-//! The rules of Sudoku: which cells belong together, and which digit breaks a rule.
+//! The rules of Sudoku: which cells belong together, which digit breaks a rule, and how puzzles are written.
 
 use std::fmt;
 
 use tinysweep_proto::dataset::Sudoku;
+
+use crate::data::RowProblem;
+use crate::data::cell::Cell;
 
 /// Cells of the largest grid.
 pub const MAX_CELLS: usize = 81;
@@ -15,28 +18,6 @@ pub const BLANK: u8 = 1;
 /// The digit that a token stands for, from 1; 0 for a blank cell and for padding.
 pub const fn digit(token: u8) -> u8 {
     token.saturating_sub(BLANK)
-}
-
-/// A cell, printed as `r1c1` at the top left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// From 0 at the top.
-    pub row: usize,
-    /// From 0 at the left.
-    pub column: usize,
-}
-
-impl Cell {
-    /// The cell at `index`, row by row, of a grid of `size`.
-    pub const fn of(size: Sudoku, index: usize) -> Self {
-        Self { row: index / size.side(), column: index % size.side() }
-    }
-}
-
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "r{}c{}", self.row + 1, self.column + 1)
-    }
 }
 
 /// Cells of which each holds another digit; numbered from 0, boxes row by row.
@@ -93,17 +74,57 @@ pub fn find_repeat(size: Sudoku, tokens: &[u8]) -> Option<Repeat> {
     // Where each digit was seen in each unit: index + 1 of the cell, 0 for nowhere.
     let mut seen = [[[0; MAX_SIDE + 1]; MAX_SIDE]; 3];
     for (index, token) in tokens.iter().enumerate().filter(|(_, token)| digit(**token) > 0) {
-        let cell = Cell::of(size, index);
+        let cell = Cell::of(size.side(), index);
         for (kind, unit) in Unit::around(size, cell).into_iter().enumerate() {
             let (Unit::Row(number) | Unit::Column(number) | Unit::Box(number)) = unit;
             let place: &mut usize = &mut seen[kind][number][usize::from(digit(*token))];
             if *place > 0 {
-                return Some(Repeat { digit: digit(*token), unit, first: Cell::of(size, *place - 1), second: cell });
+                return Some(Repeat { digit: digit(*token), unit, first: Cell::of(size.side(), *place - 1), second: cell });
             }
             *place = index + 1;
         }
     }
     None
+}
+
+/// The token that `character` stands for: `.` and `0` are blank.
+pub fn token(size: Sudoku, character: char) -> Option<u8> {
+    match character {
+        '.' | '0' => Some(BLANK),
+        '1'..='9' => Some(character as u8 - b'0' + BLANK).filter(|token| usize::from(digit(*token)) <= size.side()),
+        _ => None,
+    }
+}
+
+/// The character of `token`; `.` for a blank cell.
+pub const fn character(token: u8) -> char {
+    match digit(token) {
+        0 => '.',
+        digit => (b'0' + digit) as char,
+    }
+}
+
+/// Checks that `answer` solves `question`. That nothing else does is for [`count_solutions`](super::count_solutions) to say.
+///
+/// # Errors
+/// Says what is wrong, and where.
+pub fn check(size: Sudoku, question: &[u8], answer: &[u8]) -> Result<(), RowProblem> {
+    if let Some(index) = answer.iter().position(|token| *token == BLANK) {
+        return Err(RowProblem::Blank { position: index + 1, cell: Cell::of(size.side(), index) });
+    }
+    if let Some(repeat) = find_repeat(size, question) {
+        return Err(RowProblem::Contradiction(repeat));
+    }
+    if let Some(repeat) = find_repeat(size, answer) {
+        return Err(RowProblem::NoSolution(repeat));
+    }
+    match question.iter().zip(answer).position(|(given, answer)| *given != BLANK && given != answer) {
+        Some(index) => {
+            let (given, answer) = (digit(question[index]), digit(answer[index]));
+            Err(RowProblem::Mismatch { cell: Cell::of(size.side(), index), given, answer })
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
-//! Sudoku: rules, solver, generator.
+//! Sudoku: rules, solver, generator, symmetries.
 
+mod fill;
 mod generator;
 pub mod grid;
 mod solver;
+pub mod symmetry;
 
-pub use generator::{Givens, generate};
-pub use solver::{count_solutions, random_grid};
+pub use fill::random_grid;
+pub use generator::{Givens, Ratings, generate, generate_rated};
+pub use solver::{count_solutions, guesses};
