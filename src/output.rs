@@ -47,7 +47,8 @@ pub fn write(text: &str) -> Result<(), Failure> {
     }
 }
 
-fn aligned(table: &Table) -> String {
+/// `table` in columns of spaces.
+pub fn aligned(table: &Table) -> String {
     let mut drawn = comfy_table::Table::new();
     drawn.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     drawn.set_header(table.headers.iter().map(|header| header.trim_start_matches('>')));

@@ -62,7 +62,8 @@ impl SweepFile {
         Ok(Self { yaml, file_name, spec, data })
     }
 
-    /// Puts the data into the coordinator's store, unless it has them, and submits the sweep.
+    /// Puts the data into the coordinator's store, unless it has them, and submits the sweep. What the coordinator has to say of it goes
+    /// to standard error.
     pub async fn submit(&self, client: &Client) -> Result<v1::Sweep, Failure> {
         put(client, &self.data.dataset.train, &self.data.train).await?;
         put(client, &self.data.dataset.test, &self.data.test).await?;
@@ -71,8 +72,11 @@ impl SweepFile {
             file_name: self.file_name.clone(),
             dataset: Some((&self.data.dataset).into()),
         };
-        let answer = client.sweeps().submit_sweep(request(message)).await.map_err(refused)?;
-        answer.into_inner().sweep.ok_or_else(|| anyhow::anyhow!("the coordinator's answer has no sweep").into())
+        let v1::SubmitSweepResponse { sweep, note } = client.sweeps().submit_sweep(request(message)).await.map_err(refused)?.into_inner();
+        if !note.is_empty() {
+            eprintln!("note: {note}");
+        }
+        sweep.ok_or_else(|| anyhow::anyhow!("the coordinator's answer has no sweep").into())
     }
 }
 

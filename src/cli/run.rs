@@ -45,6 +45,8 @@ pub struct RunArgs {
     /// Where the database, the data sets and the workers' folders are kept; `tinysweep serve` finds the sweep there later
     #[arg(long, env = "TINYSWEEP_DATA_DIR", default_value = "tinysweep-data")]
     data_dir: PathBuf,
+    #[command(flatten)]
+    shown: leaderboard::Shown,
     /// How the leaderboard is printed at the end
     #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
     output: Format,
@@ -52,6 +54,7 @@ pub struct RunArgs {
 
 /// Runs the sweep; progress goes to standard error, the leaderboard to standard output.
 pub async fn execute(args: RunArgs) -> Result<(), Failure> {
+    args.shown.check()?;
     args.device.open()?; // before anything else: the workers would only fail, one after the other
     let file = SweepFile::load(&args.file)?;
     let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -86,8 +89,8 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
             return Err(anyhow::anyhow!("interrupted: sweep {} is cancelled, its results so far stay in {}", submitted.id, args.data_dir.display()).into());
         }
     };
-    let wanted = GetLeaderboardRequest { sweep: submitted.id.clone(), benchmark: String::new(), ..Default::default() };
-    leaderboard::print(&client, wanted, args.output).await?;
+    let wanted = GetLeaderboardRequest { sweep: submitted.id.clone(), ..GetLeaderboardRequest::default() };
+    leaderboard::print(&client, wanted, &args.shown, args.output).await?;
     verdict(&client, &submitted.id, state).await
 }
 

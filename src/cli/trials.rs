@@ -46,6 +46,8 @@ pub struct TrialView<'a> {
     replicates: u32,
     completed: u32,
     metric: Option<f64>,
+    /// Trained beside the sweep's own trials, which are compared with it.
+    baseline: bool,
     reason: &'a str,
     config_hash: &'a str,
     config: Box<RawValue>,
@@ -63,6 +65,7 @@ impl<'a> TryFrom<&'a Trial> for TrialView<'a> {
             replicates: trial.replicates,
             completed: trial.completed,
             metric: trial.metric,
+            baseline: trial.baseline,
             reason: &trial.reason,
             config_hash: &trial.config_hash,
             config: RawValue::from_string(trial.config_json.clone())?,
@@ -74,7 +77,7 @@ impl TrialView<'_> {
     fn cells(&self) -> Vec<String> {
         vec![
             self.trial.to_string(),
-            self.name.to_owned(),
+            if self.baseline { format!("{} (baseline)", self.name) } else { self.name.to_owned() },
             self.state.to_owned(),
             format!("{}/{}", self.completed, self.replicates),
             self.metric.map_or(String::new(), |metric| format!("{metric:.4}")),

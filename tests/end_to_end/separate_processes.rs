@@ -23,7 +23,7 @@ fn submit_watch_and_query() {
     let board = coordinator.json(&["leaderboard", "--benchmark", "sudoku-4x4"]);
     assert_eq!(board["rows"].as_array().unwrap().iter().filter(|row| row["kind"] == "trial").count(), 2);
     assert_eq!(coordinator.json(&["workers"])["workers"].as_array().unwrap().len(), 2);
-    assert!(stdout_of(coordinator.command(&["leaderboard", "--output", "csv"])).starts_with("#,model,metric"));
+    assert!(stdout_of(coordinator.command(&["leaderboard", "--output", "csv"])).starts_with("kind,name,benchmark,metric,mean"));
 }
 
 #[test]

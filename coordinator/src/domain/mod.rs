@@ -5,6 +5,7 @@ pub mod ids;
 pub mod leaderboard;
 pub mod lifecycle;
 pub mod outcome;
+pub mod pareto;
 pub mod plan;
 pub mod sampler;
 pub mod space;

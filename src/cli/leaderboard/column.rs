@@ -1,0 +1,137 @@
+//! What a user may call a column of the leaderboard.
+
+use std::str::FromStr;
+
+use tinysweep_proto::{
+    config::nearest,
+    metric::{Goal, TEST_METRICS, Unit, test_metric},
+    v1::LeaderboardRow,
+};
+
+/// A column by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Column {
+    /// Trainable parameters.
+    Parameters,
+    /// T·(n+1)·layers.
+    Depth,
+    /// Operations of the training run.
+    TrainFlops,
+    /// Operations to answer one puzzle.
+    InferenceFlops,
+    /// Wall time of a replicate.
+    WallSeconds,
+    /// A test metric.
+    Metric(&'static str),
+}
+
+const COSTS: [(&str, Column); 5] = [
+    ("parameters", Column::Parameters),
+    ("depth", Column::Depth),
+    ("train_flops", Column::TrainFlops),
+    ("inference_flops", Column::InferenceFlops),
+    ("wall_seconds", Column::WallSeconds),
+];
+
+impl FromStr for Column {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if let Some((_, cost)) = COSTS.iter().find(|(known, _)| *known == name) {
+            return Ok(cost.clone());
+        }
+        let known = || COSTS.iter().map(|(name, _)| *name).chain(TEST_METRICS.iter().map(|metric| metric.name));
+        test_metric(name).map(|metric| Self::Metric(metric.name)).ok_or_else(|| match nearest(name, known()) {
+            Some(near) => format!("no column is called `{name}`; did you mean `{near}`?"),
+            None => format!("no column is called `{name}`; there are {}", known().collect::<Vec<_>>().join(", ")),
+        })
+    }
+}
+
+impl Column {
+    /// The header.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Metric(name) => name,
+            cost => COSTS.iter().find(|(_, known)| known == cost).map_or("", |(name, _)| name),
+        }
+    }
+
+    /// The value in a row, if the row has one.
+    pub fn value(&self, row: &LeaderboardRow) -> Option<f64> {
+        let known = |value: f64| Some(value).filter(|value| *value > 0.0);
+        match self {
+            Self::Parameters => known(row.parameters as f64),
+            Self::Depth => known(row.effective_depth as f64),
+            Self::TrainFlops => known(row.train_flops),
+            Self::InferenceFlops => known(row.inference_flops),
+            Self::WallSeconds => known(row.wall_seconds),
+            Self::Metric(name) => row.metrics.get(*name).copied(),
+        }
+    }
+
+    /// Which way is better: as the board says for the metric that ranks on it.
+    pub fn goal(&self, board_goal: &str, board_metric: &str) -> Goal {
+        match self {
+            Self::Metric(name) if *name == board_metric => {
+                if board_goal == "minimize" {
+                    Goal::Minimize
+                } else {
+                    Goal::Maximize
+                }
+            }
+            Self::Metric(name) => test_metric(name).map_or(Goal::Maximize, |metric| metric.goal),
+            _ => Goal::Minimize,
+        }
+    }
+
+    /// The value as people read it; empty where there is none.
+    pub fn text(&self, row: &LeaderboardRow) -> String {
+        let Some(value) = self.value(row) else { return String::new() };
+        match self {
+            Self::Metric(name) => metric_text(name, value),
+            Self::Parameters | Self::Depth => grouped(value as u64),
+            Self::TrainFlops | Self::InferenceFlops => format!("{value:.1e}"),
+            Self::WallSeconds => crate::progress::duration(value),
+        }
+    }
+}
+
+/// Shares in percent, everything else as it is.
+pub fn metric_text(metric: &str, value: f64) -> String {
+    match test_metric(metric) {
+        Some(known) if known.unit == Unit::Share => format!("{:.1} %", 100.0 * value),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// Digits in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(|group| String::from_utf8_lossy(group)).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_columns() {
+        for (name, column) in &COSTS {
+            assert_eq!((name.parse::<Column>().as_ref(), column.name()), (Ok(column), *name));
+        }
+        assert_eq!("test/lm_loss".parse::<Column>().unwrap(), Column::Metric("test/lm_loss"));
+        assert_eq!("paramters".parse::<Column>().unwrap_err(), "no column is called `paramters`; did you mean `parameters`?");
+        assert!("qqq".parse::<Column>().unwrap_err().contains("there are parameters, depth"));
+    }
+
+    #[test]
+    fn numbers_as_people_read_them() {
+        assert_eq!(grouped(5_028_866), "5,028,866");
+        assert_eq!(grouped(12), "12");
+        assert_eq!(metric_text("test/exact_accuracy", 0.9751), "97.5 %");
+        assert_eq!(metric_text("test/pass@2", 0.385), "38.5 %");
+        assert_eq!(metric_text("test/lm_loss", 0.25), "0.2500");
+    }
+}
