@@ -174,16 +174,6 @@ impl Section {
     }
 }
 
-impl Published {
-    /// All that is to be known before comparing: the caveat, the spread as printed, and whether the figure is second-hand.
-    pub fn full_caveat(&self) -> String {
-        let spread = self.spread.map(|spread| format!("printed with ±{spread}, of what is not said"));
-        let second_hand = self.second_hand.then(|| "second-hand: not read in its source".to_owned());
-        let caveat = Some(self.caveat.clone()).filter(|caveat| !caveat.is_empty());
-        [caveat, spread, second_hand].into_iter().flatten().collect::<Vec<_>>().join("; ")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,14 +223,6 @@ mod tests {
         assert_eq!(count("sudoku-extreme", Selection::None), 0);
         assert_eq!(headline_metric(benchmark("arc-agi-2").unwrap()).name, "test/pass@2");
         assert_eq!(headline_metric(benchmark("sudoku-6x6").unwrap()).name, "test/exact_accuracy");
-    }
-
-    #[test]
-    fn caveats_say_what_a_figure_is() {
-        let caveat = |model| published().iter().find(|figure| figure.model == model).unwrap().full_caveat();
-        assert_eq!(caveat("TRM-MLP, Speed is Confidence"), "RTX 5090, Muon, 48 min; printed with ±0.013, of what is not said");
-        assert_eq!(caveat("TRM-Att checkpoint, in FPRM"), "second-hand: not read in its source");
-        assert_eq!(caveat("TRM-MLP, no EMA"), "");
     }
 
     #[test]

@@ -158,7 +158,7 @@ fn published_row(figure: &Published) -> Row {
         spread: figure.spread,
         second_hand: figure.second_hand,
         source: figure.source.clone(),
-        caveat: figure.full_caveat(),
+        caveat: figure.caveat.clone(),
         trial: None,
         exact_accuracy_by_step: Vec::new(),
     }
