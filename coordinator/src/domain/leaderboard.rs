@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tinysweep_proto::config::{TrialConfig, size};
 use tinysweep_proto::dataset::{Benchmark, Dataset};
-use tinysweep_proto::metric::Goal;
+use tinysweep_proto::metric::{Goal, Unit, test_metric};
 
 use super::baselines::{Published, Selection};
 use super::spec::{MetricSpec, Role};
@@ -99,7 +99,7 @@ pub struct Row {
 /// Trials without a completed replicate have no row. What is not a number comes last; equals are ordered by fewer parameters,
 /// then sweep and number. Only what was measured here can tie with the best of it: published figures have no interval.
 pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], published: &[Published], selection: Selection) -> Vec<Row> {
-    let measured = trials.iter().filter_map(trial_row);
+    let measured = trials.iter().filter_map(|trial| trial_row(trial, metric));
     let is_shown = |figure: &&Published| figure.metric == metric.name && selection.shows(figure, benchmark);
     let others = published.iter().filter(is_shown).map(published_row);
     let mut rows: Vec<_> = measured.chain(others).collect();
@@ -108,7 +108,7 @@ pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], p
     rows
 }
 
-fn trial_row(trial: &TrialResult) -> Option<Row> {
+fn trial_row(trial: &TrialResult, metric: MetricSpec) -> Option<Row> {
     let size = size(&trial.config, &trial.dataset.shape());
     Some(Row {
         kind: match trial.role {
@@ -118,7 +118,7 @@ fn trial_row(trial: &TrialResult) -> Option<Row> {
         name: trial.name.clone(),
         benchmark: trial.dataset.benchmark.clone(),
         mean: mean(&trial.values)?,
-        ci95: confidence_95(&trial.values).filter(|interval| interval.low.is_finite() && interval.high.is_finite()),
+        ci95: interval(&trial.values, metric),
         n: trial.values.len() as u32,
         parameters: Some(size.parameters),
         effective_depth: Some(size.effective_depth),
@@ -136,6 +136,13 @@ fn trial_row(trial: &TrialResult) -> Option<Row> {
         trial: Some((trial.sweep.clone(), trial.number)),
         exact_accuracy_by_step: mean_by_step(&trial.exact_accuracy_by_step),
     })
+}
+
+/// The interval around the mean, cut off where the metric ends: of two replicates it often reaches beyond 100 %.
+fn interval(values: &[f64], metric: MetricSpec) -> Option<Interval> {
+    let interval = confidence_95(values).filter(|interval| interval.low.is_finite() && interval.high.is_finite())?;
+    let is_share = test_metric(metric.name).is_some_and(|metric| metric.unit == Unit::Share);
+    Some(if is_share { interval.within(0.0, 1.0) } else { interval })
 }
 
 fn published_row(figure: &Published) -> Row {
@@ -268,6 +275,14 @@ mod tests {
         let tied: Vec<_> = board(ACCURACY, &trials).into_iter().filter(|row| row.tied_with_best).collect();
         assert_eq!(numbers(&tied), [1]);
         assert!(board(ACCURACY, &trials[1..]).iter().all(|row| !row.tied_with_best), "a best of one replicate ties with nothing");
+    }
+
+    #[test]
+    fn intervals_of_shares_stay_within_0_and_1() {
+        let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
+        let interval = |metric| board(metric, &[trial(0, 64, &[0.8, 0.9])]).remove(0).ci95.unwrap();
+        assert_eq!(interval(ACCURACY).high, 1.0);
+        assert!(interval(ACCURACY).low > 0.2 && interval(loss).high > 1.4, "{:?} {:?}", interval(ACCURACY), interval(loss));
     }
 
     #[test]

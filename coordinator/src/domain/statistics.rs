@@ -14,6 +14,11 @@ impl Interval {
     pub fn overlaps(&self, other: &Self) -> bool {
         self.low <= other.high && other.low <= self.high
     }
+
+    /// What of it lies from `least` to `most`; a mean that lies there stays inside.
+    pub fn within(&self, least: f64, most: f64) -> Self {
+        Self { low: self.low.max(least), high: self.high.min(most) }
+    }
 }
 
 /// The arithmetic mean; none of no numbers.
