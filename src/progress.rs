@@ -141,8 +141,9 @@ fn trial_name(trial: &RunningTrial) -> String {
 fn trial_message(trial: &RunningTrial) -> String {
     let loss = trial.loss.map(|loss| format!("loss {loss:.3}"));
     let exact = trial.exact_accuracy.map(|exact| format!("exact {:.1} %", 100.0 * exact));
+    let evaluating = trial.evaluated.zip(trial.to_evaluate).map(|(done, total)| format!("evaluating {done}/{total}"));
     let left = trial.seconds_left.map(|seconds| format!("{} left", duration(seconds)));
-    [loss, exact, left].into_iter().flatten().collect::<Vec<_>>().join("  ")
+    [loss, exact, evaluating, left].into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
 /// Seconds as people say them: `47s`, `3m12s`, `5h04m`.

@@ -19,6 +19,8 @@ pub struct LiveProgress {
     pub test_accuracy: Option<f64>,
     /// By the worker's own speed so far.
     pub seconds_left: Option<f64>,
+    /// While an evaluation is under way: test examples answered, and to answer.
+    pub evaluation: Option<(u64, u64)>,
 }
 
 /// The last reports of all running attempts.

@@ -32,9 +32,15 @@ pub enum Unit {
     Share,
     /// A cross entropy in nats.
     Nats,
+    /// Supervision steps.
+    Steps,
 }
 
-/// The metrics of a test evaluation. Training reports the same under `train/`, over the slots that halted since the last report.
+/// The metrics of a test evaluation, on the whole test set after as many supervision steps as in training.
+///
+/// Training reports some of the same under `train/`, over the slots that halted since the last report, and all of them under `subset/`, on
+/// a seeded subset of the test set. Sudoku has `test/exact_accuracy[rating=3-10]` and `test/puzzles[rating=3-10]`, for each bucket of
+/// ratings and each source that the file of puzzles names.
 pub const TEST_METRICS: &[Metric] = &[
     Metric {
         name: "test/exact_accuracy",
@@ -56,6 +62,24 @@ pub const TEST_METRICS: &[Metric] = &[
         meaning: "share of test puzzles whose halting head knows whether the answer is right",
     },
     Metric { name: "test/q_halt_loss", goal: Goal::Minimize, unit: Unit::Nats, meaning: "mean binary cross entropy of the halting head" },
+    Metric {
+        name: "test/halting_step",
+        goal: Goal::Minimize,
+        unit: Unit::Steps,
+        meaning: "mean supervision step at which test puzzles would halt if they might, the last step at the latest",
+    },
+    Metric {
+        name: "test/halting_exact_accuracy",
+        goal: Goal::Maximize,
+        unit: Unit::Share,
+        meaning: "share of test puzzles whose answer at the step at which they would halt is right",
+    },
+    Metric {
+        name: "test/optimal_path_accuracy",
+        goal: Goal::Maximize,
+        unit: Unit::Share,
+        meaning: "mazes: share of test mazes that are answered with a shortest path, whichever of them (valid optimal path)",
+    },
     pass_at("test/pass@1"),
     pass_at("test/pass@2"),
     pass_at("test/pass@5"),

@@ -1,12 +1,17 @@
 //! `tinysweep eval`: measures a checkpoint on a file of puzzles.
 
-use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf};
+use std::{num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use tinysweep_worker::{checkpoint, data::load, eval::evaluate};
+use tinysweep_worker::{
+    checkpoint,
+    data::load,
+    eval::{Settings, evaluate},
+};
 
-use super::device::DeviceArgs;
+use super::{device::DeviceArgs, steps};
 use crate::{
     failure::Failure,
     output::{self, Format, Table},
@@ -40,27 +45,35 @@ pub fn execute(args: &EvalArgs) -> Result<(), Failure> {
     let config = model.config();
     let steps = args.steps.map_or(config.halt_max_steps, NonZeroUsize::get);
     let items: Vec<_> = examples.items().collect();
-    let result = evaluate(&model, &examples, &items, config.evaluation.batch_size, steps)?;
-    let rows = result.by_step.iter().enumerate().map(|(index, score)| {
-        vec![(index + 1).to_string(), format!("{:.6}", score.exact_accuracy), format!("{:.6}", score.token_accuracy)]
-    });
-    let table = Table { headers: vec![">supervision step", ">exact accuracy", ">token accuracy"], rows: rows.collect() };
-    let last = result.last();
+    let settings = Settings { batch_size: config.evaluation.batch_size, steps, result_step: steps };
+    let bar = progress_bar(items.len());
+    let result = evaluate(&model, &examples, &items, settings, |done| {
+        bar.set_position(done as u64);
+        true
+    })?;
+    bar.finish_and_clear();
+    let result = result.ok_or_else(|| anyhow::anyhow!("the evaluation ended early"))?;
+    let (metrics, by_step) = (result.metrics(), result.metrics_by_step());
     let value = json!({
         "examples": examples.len(),
         "supervision_steps": steps,
-        "metrics": BTreeMap::from_iter(result.metrics()),
-        "exact_accuracy_by_step": result.by_step.iter().map(|score| score.exact_accuracy).collect::<Vec<_>>(),
-        "token_accuracy_by_step": result.by_step.iter().map(|score| score.token_accuracy).collect::<Vec<_>>(),
+        "metrics": metrics,
+        "exact_accuracy_by_step": by_step.get("test/exact_accuracy"),
+        "token_accuracy_by_step": by_step.get("test/token_accuracy"),
+        "metrics_by_step": by_step,
     });
-    output::print(args.output, &table, &value)?;
+    output::print(args.output, &steps::table(&by_step), &value)?;
     if args.output == Format::Table {
-        output::write(&format!(
-            "{} puzzles, {steps} supervision steps: exact accuracy {:.4}, token accuracy {:.4}\n",
-            examples.len(),
-            last.exact_accuracy,
-            last.token_accuracy
-        ))?;
+        output::write(&format!("\n{} puzzles, after {steps} supervision steps:\n", examples.len()))?;
+        let rows = metrics.iter().map(|(name, value)| vec![name.clone(), format!("{value:.6}")]);
+        output::print(args.output, &Table { headers: vec!["metric", ">value"], rows: rows.collect() }, &value)?;
     }
     Ok(())
+}
+
+/// How many of `total` puzzles are answered, on standard error.
+fn progress_bar(total: usize) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{bar:30.green} {pos}/{len} puzzles  {eta} left").expect("the template is right: drawn each time");
+    ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr()).with_style(style)
 }

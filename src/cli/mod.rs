@@ -11,6 +11,7 @@ mod run;
 mod score;
 mod serve;
 mod show;
+mod steps;
 mod submit;
 mod sweeps;
 mod train;

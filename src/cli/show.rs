@@ -1,11 +1,13 @@
 //! `tinysweep show`: one sweep, or one trial with its replicates and attempts.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde_json::{Value, json};
 use tinysweep_proto::v1::{Attempt, GetSweepRequest, GetTrialRequest, GetTrialResponse, Replicate};
 
 use crate::{
-    cli::{sweeps::SweepView, trials::TrialView},
+    cli::{steps, sweeps::SweepView, trials::TrialView},
     client::{Client, CoordinatorArgs, refused, request},
     failure::Failure,
     output::{self, Format, Table},
@@ -67,20 +69,26 @@ async fn show_trial(client: &Client, sweep: String, trial: u32, format: Format) 
     let replicates: Vec<_> = replicates.iter().map(replicate).collect();
     if format != Format::Json {
         output::print(format, &fields(&view), &view)?;
-        return output::print(format, &attempts(&replicates), &view);
+        output::print(format, &attempts(&replicates), &view)?;
+        return match answer.replicates.iter().find(|replicate| !replicate.metrics_by_step.is_empty()) {
+            Some(first) => output::print(format, &steps::table(&steps::of(first)), &view),
+            None => Ok(()),
+        };
     }
     view["replicates"] = json!(replicates);
     output::print(format, &fields(&view), &view)
 }
 
 fn replicate(replicate: &Replicate) -> Value {
+    let by_step: BTreeMap<_, _> = replicate.metrics_by_step.iter().map(|series| (series.name.as_str(), &series.values)).collect();
     json!({
         "replicate": replicate.index,
         "state": trial_state_name(replicate.state()),
         "seed": replicate.seed,
         "reason": replicate.reason,
-        "metrics": replicate.metrics.iter().collect::<std::collections::BTreeMap<_, _>>(),
-        "exact_accuracy_by_step": replicate.exact_accuracy_by_step,
+        "metrics": replicate.metrics.iter().collect::<BTreeMap<_, _>>(),
+        "exact_accuracy_by_step": by_step.get("test/exact_accuracy"),
+        "metrics_by_step": by_step,
         "attempts": replicate.attempts.iter().map(attempt).collect::<Vec<_>>(),
     })
 }

@@ -8,11 +8,11 @@ use serde_json::json;
 use tinysweep_worker::{
     checkpoint,
     data::{Split, decode},
-    report::{Directive, Report, Reporter},
+    report::{Directive, Evaluated, Report, Reporter},
     train::{Outcome, train},
 };
 
-use super::device::DeviceArgs;
+use super::{device::DeviceArgs, steps};
 use crate::{
     failure::Failure,
     output::{self, Format, Table},
@@ -70,13 +70,15 @@ fn print(args: &TrainArgs, outcome: &Outcome) -> Result<(), Failure> {
     rows.push(vec!["checkpoint".into(), args.out.display().to_string()]);
     let value = json!({
         "metrics": outcome.metrics,
-        "exact_accuracy_by_step": outcome.exact_accuracy_by_step,
-        "token_accuracy_by_step": outcome.token_accuracy_by_step,
+        "exact_accuracy_by_step": outcome.metrics_by_step.get("test/exact_accuracy"),
+        "token_accuracy_by_step": outcome.metrics_by_step.get("test/token_accuracy"),
+        "metrics_by_step": outcome.metrics_by_step,
         "parameters": outcome.parameters,
         "wall_seconds": outcome.wall_seconds,
         "checkpoint": args.out,
     });
-    output::print(args.output, &Table { headers: vec!["", ">value"], rows }, &value)
+    output::print(args.output, &Table { headers: vec!["", ">value"], rows }, &value)?;
+    if args.output == Format::Table { output::print(args.output, &steps::table(&outcome.metrics_by_step), &value) } else { Ok(()) }
 }
 
 /// Progress of the one trial, on standard error.
@@ -96,11 +98,13 @@ impl Reporter for Bar {
         let shown: Vec<_> = report
             .points
             .iter()
-            .filter(|(name, _)| matches!(name.as_str(), "train/lm_loss" | "train/exact_accuracy" | "test/exact_accuracy"))
+            .filter(|(name, _)| matches!(name.as_str(), "train/lm_loss" | "train/exact_accuracy" | "subset/exact_accuracy"))
             .map(|(name, value)| format!("{name} {value:.3}"))
             .chain(report.seconds_left.map(|seconds| format!("{} left", duration(seconds))))
             .collect();
-        if !report.points.is_empty() {
+        if let Some(Evaluated { done, total }) = report.evaluation {
+            self.0.set_message(format!("evaluating {done}/{total}"));
+        } else if !report.points.is_empty() {
             self.0.set_message(shown.join("  "));
         }
         Directive::Continue

@@ -6,7 +6,7 @@ use tinysweep_proto::{
     Malformed, config,
     connect::Connection,
     dataset::Dataset,
-    v1::{AttemptRef, Completed, Failed, FailureKind, Lease, MetricPoint, Progress, worker_event::Event},
+    v1::{AttemptRef, Completed, Failed, FailureKind, Lease, MetricPoint, Progress, Series, worker_event::Event},
 };
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -128,6 +128,8 @@ fn progress(attempt: &AttemptRef, report: &Report) -> Event {
         total_steps: report.total_steps as u64,
         points: report.points.iter().map(|(name, value)| MetricPoint { name: name.clone(), step, value: *value }).collect(),
         seconds_left: report.seconds_left,
+        evaluated: report.evaluation.map(|evaluated| evaluated.done as u64),
+        to_evaluate: report.evaluation.map(|evaluated| evaluated.total as u64),
     })
 }
 
@@ -136,8 +138,7 @@ fn ended(attempt: &AttemptRef, result: Result<Outcome, JobError>, checkpoint: St
         Ok(outcome) => Said::Event(Event::Completed(Completed {
             attempt: Some(attempt.clone()),
             metrics: outcome.metrics.into_iter().collect(),
-            exact_accuracy_by_step: outcome.exact_accuracy_by_step,
-            token_accuracy_by_step: outcome.token_accuracy_by_step,
+            metrics_by_step: outcome.metrics_by_step.into_iter().map(|(name, values)| Series { name, values }).collect(),
             wall_seconds: outcome.wall_seconds,
             checkpoint,
             parameters: outcome.parameters as u64,

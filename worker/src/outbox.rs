@@ -97,7 +97,7 @@ mod tests {
 
     fn progress(trial: u32, step: u64) -> Event {
         let points = vec![MetricPoint { name: "train/lm_loss".into(), step, value: 1.0 }];
-        Event::Progress(Progress { attempt: Some(attempt(trial)), step, total_steps: 9, points, seconds_left: None })
+        Event::Progress(Progress { attempt: Some(attempt(trial)), step, total_steps: 9, points, ..Progress::default() })
     }
 
     fn sent(outbox: &mut Outbox) -> Vec<u64> {

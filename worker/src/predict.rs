@@ -97,7 +97,7 @@ mod tests {
             Examples,
             sudoku::{Givens, generate},
         },
-        eval::evaluate,
+        eval::{Settings, evaluate},
         random::{Stream, generator},
     };
 
@@ -113,7 +113,9 @@ mod tests {
         let question: Vec<_> = examples.question(0).iter().map(|token| u32::from(*token)).collect();
         let answers = predict(&model, &question, 0, 5).unwrap();
         assert!(answers.iter().all(|answer| (answer.halt_probability - 0.006_692_85).abs() < 1e-6 && !answer.wants_to_halt));
-        let graded: Vec<f64> = evaluate(&model, &examples, &examples.items().collect::<Vec<_>>(), 1, 5)
+        let settings = Settings { batch_size: 1, steps: 5, result_step: 5 };
+        let graded: Vec<f64> = evaluate(&model, &examples, &examples.items().collect::<Vec<_>>(), settings, |_| true)
+            .unwrap()
             .unwrap()
             .by_step
             .iter()

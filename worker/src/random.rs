@@ -12,6 +12,8 @@ pub enum Stream {
     Data = 2,
     /// Exploration in halting.
     Halting = 3,
+    /// The part of the test set that is measured during training; its seed is the sweep's, not the trial's.
+    Subset = 4,
 }
 
 /// The generator of one stream of `seed`. It gives the same numbers on every machine.

@@ -9,8 +9,19 @@ pub struct Report {
     pub total_steps: usize,
     /// Metrics since the last report, as `(name, value)` at `step`; names as `train/lm_loss`, `test/exact_accuracy`.
     pub points: Vec<(String, f64)>,
-    /// By the speed so far, evaluation included; none before it is known.
+    /// Of training, or of the evaluation under way, by the speed so far; none before it is known.
     pub seconds_left: Option<f64>,
+    /// How far the evaluation under way is; none while training.
+    pub evaluation: Option<Evaluated>,
+}
+
+/// How far an evaluation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evaluated {
+    /// Examples answered.
+    pub done: usize,
+    /// Examples to answer.
+    pub total: usize,
 }
 
 /// What training does next.

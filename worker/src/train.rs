@@ -15,11 +15,11 @@ use crate::{
     carry::Row,
     data::{Examples, Item, sampler::Sampler},
     device::Device,
-    eval::{Evaluation, evaluate, label},
+    eval::{Evaluation, Settings, evaluate, label},
     loss::Score,
     model::Model,
     random::{Stream, generator},
-    report::{Directive, Report, Reporter},
+    report::{Directive, Evaluated, Report, Reporter},
     trainer::{Ended, Step, Trainer},
     votes::Votes,
 };
@@ -32,12 +32,10 @@ const SILENCE: Duration = Duration::from_millis(500);
 /// What a trained trial has to show.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The test metrics, on the whole test set after the last supervision step.
+    /// The test metrics, on the whole test set after as many supervision steps as in training.
     pub metrics: BTreeMap<String, f64>,
-    /// `test/exact_accuracy` after each supervision step.
-    pub exact_accuracy_by_step: Vec<f64>,
-    /// `test/token_accuracy` after each supervision step.
-    pub token_accuracy_by_step: Vec<f64>,
+    /// The same after each supervision step, those beyond training's included where the configuration asks for them.
+    pub metrics_by_step: BTreeMap<String, Vec<f64>>,
     /// Optimiser steps done.
     pub steps: usize,
     /// Time from start to end, evaluation included.
@@ -89,17 +87,25 @@ pub fn train(
     let model = Model::init(config, train.shape(), &mut generator(seed, Stream::Weights))?.to_device(device)?;
     let mut trainer = Trainer::new(model, generator(seed, Stream::Halting))?;
     let mut source = Source::new(Sampler::new(train, config.augmentation(train.task), generator(seed, Stream::Data).next_u64()), train);
-    let subset = subset(test, config.evaluation.examples);
+    let subset = subset(test, config.evaluation.examples, config.evaluation.subset_seed);
     let whole: Vec<Item> = test.items().collect();
     let mut progress = Progress::new(config, reporter);
     let mut earlier = None;
-    let mut measure = |model: &Model, items: &[Item]| {
-        let mut evaluation = evaluate(model, test, items, config.evaluation.batch_size, config.halt_max_steps)?;
+    let mut measure = |model: &Model, items: &[Item], progress: &mut Progress| {
+        let mut stopped = Ok(());
+        let goes_on = |done| {
+            stopped = progress.break_evaluations_silence(done, items.len());
+            stopped.is_ok()
+        };
+        let evaluation = evaluate(model, test, items, Settings::of(config), goes_on)?;
+        stopped?;
+        let mut evaluation = evaluation.ok_or(TrainError::Stopped)?;
         if config.evaluation.arc_accumulate_votes {
             evaluation.accumulate(&mut earlier);
         }
         Ok::<_, TrainError>(evaluation)
     };
+    progress.report(0, Vec::new())?;
 
     for step in 1..=config.train.steps {
         let computed = trainer.compute(|_| source.next())?;
@@ -113,18 +119,17 @@ pub fn train(
         }
         let every = config.evaluation.every;
         if every > 0 && step % every == 0 && step < config.train.steps {
-            let evaluation = measure(&trainer.averaged_model()?, &subset)?;
-            progress.report(step, named(&evaluation))?;
+            let evaluation = measure(&trainer.averaged_model()?, &subset, &mut progress)?;
+            progress.report(step, of_subset(&evaluation))?;
         }
         progress.break_silence(step)?;
     }
 
     let model = trainer.averaged_model()?;
-    let evaluation = measure(&model, &whole)?;
+    let evaluation = measure(&model, &whole, &mut progress)?;
     Ok(Outcome {
-        metrics: named(&evaluation).into_iter().collect(),
-        exact_accuracy_by_step: evaluation.by_step.iter().map(|score| score.exact_accuracy).collect(),
-        token_accuracy_by_step: evaluation.by_step.iter().map(|score| score.token_accuracy).collect(),
+        metrics: evaluation.metrics(),
+        metrics_by_step: evaluation.metrics_by_step(),
         steps: config.train.steps,
         wall_seconds: progress.started.elapsed().as_secs_f64(),
         parameters: model.parameters().trained_count(),
@@ -133,9 +138,11 @@ pub fn train(
     })
 }
 
-/// The metrics as they are reported.
-fn named(evaluation: &Evaluation) -> Vec<(String, f64)> {
-    evaluation.metrics().into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// The metrics as they are reported during training: `subset/` stands for `test/`, since they are of a part of the test set. Groups of so
+/// few puzzles say nothing and are left out.
+fn of_subset(evaluation: &Evaluation) -> Vec<(String, f64)> {
+    let whole = evaluation.metrics().into_iter().filter(|(name, _)| !name.contains('['));
+    whole.map(|(name, value)| (name.replacen("test/", "subset/", 1), value)).collect()
 }
 
 fn check_input(config: &TrialConfig, train: &Examples, test: &Examples) -> Result<(), TrainError> {
@@ -166,11 +173,12 @@ fn check_input(config: &TrialConfig, train: &Examples, test: &Examples) -> Resul
     Ok(())
 }
 
-/// `count` examples at even distances, so that a file which is sorted by difficulty gives all of them.
-fn subset(examples: &Examples, count: usize) -> Vec<Item> {
+/// `count` examples, drawn by `seed`, in the order of the examples.
+fn subset(examples: &Examples, count: usize, seed: u64) -> Vec<Item> {
     let len = examples.len();
-    let count = count.min(len);
-    let mut picks = (0..count).map(|index| index * len / count).peekable();
+    let mut picks = rand::seq::index::sample(&mut generator(seed, Stream::Subset), len, count.min(len)).into_vec();
+    picks.sort_unstable();
+    let mut picks = picks.into_iter().peekable();
     examples.items().enumerate().filter(|(index, _)| picks.next_if_eq(index).is_some()).map(|(_, item)| item).collect()
 }
 
@@ -248,12 +256,24 @@ struct Progress<'a> {
     window: Window,
     started: Instant,
     last_report: Instant,
+    /// The step of the last report.
+    step: usize,
+    /// Examples that were answered at the first report of the evaluation under way, and when that was.
+    evaluation_started: Option<(usize, Instant)>,
 }
 
 impl<'a> Progress<'a> {
     fn new(config: &TrialConfig, reporter: &'a mut dyn Reporter) -> Self {
         let now = Instant::now();
-        Self { reporter, total_steps: config.train.steps, window: Window::default(), started: now, last_report: now }
+        Self {
+            reporter,
+            total_steps: config.train.steps,
+            window: Window::default(),
+            started: now,
+            last_report: now,
+            step: 0,
+            evaluation_started: None,
+        }
     }
 
     /// Reports the window that ends with `step`, and starts the next.
@@ -267,11 +287,36 @@ impl<'a> Progress<'a> {
         if self.last_report.elapsed() < SILENCE { Ok(()) } else { self.report(step, Vec::new()) }
     }
 
+    /// Reports that `done` of `total` test examples are answered, if nothing has been said for long.
+    fn break_evaluations_silence(&mut self, done: usize, total: usize) -> Result<(), TrainError> {
+        if self.last_report.elapsed() < SILENCE {
+            return Ok(());
+        }
+        self.last_report = Instant::now();
+        let seconds = self.evaluation_started.get_or_insert((done, self.last_report));
+        let left = |(first, start): (usize, Instant)| {
+            (done > first).then(|| start.elapsed().as_secs_f64() / (done - first) as f64 * (total - done) as f64)
+        };
+        let report = Report {
+            step: self.step,
+            total_steps: self.total_steps,
+            points: Vec::new(),
+            seconds_left: left(*seconds),
+            evaluation: Some(Evaluated { done, total }),
+        };
+        self.send(&report)
+    }
+
     fn report(&mut self, step: usize, points: Vec<(String, f64)>) -> Result<(), TrainError> {
         self.last_report = Instant::now();
-        let seconds_left = self.started.elapsed().as_secs_f64() / step as f64 * (self.total_steps - step) as f64;
-        let report = Report { step, total_steps: self.total_steps, points, seconds_left: Some(seconds_left) };
-        match self.reporter.report(&report) {
+        (self.step, self.evaluation_started) = (step, None);
+        let a_step = (step > 0).then(|| self.started.elapsed().as_secs_f64() / step as f64);
+        let seconds_left = a_step.map(|seconds| seconds * (self.total_steps - step) as f64);
+        self.send(&Report { step, total_steps: self.total_steps, points, seconds_left, evaluation: None })
+    }
+
+    fn send(&mut self, report: &Report) -> Result<(), TrainError> {
+        match self.reporter.report(report) {
             Directive::Continue => Ok(()),
             Directive::Stop => Err(TrainError::Stopped),
         }

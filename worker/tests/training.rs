@@ -76,7 +76,7 @@ fn both_variants_learn_four_puzzles_by_heart() {
         assert_eq!(outcome.metrics["test/exact_accuracy"], 1.0, "{variant:?}: {:?}", outcome.metrics);
         let losses: Vec<f64> = points.iter().filter(|point| point.1 == "train/lm_loss").map(|point| point.2).collect();
         assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.1, "{losses:?}");
-        assert_eq!(outcome.exact_accuracy_by_step.len(), 3);
+        assert_eq!(outcome.metrics_by_step["test/exact_accuracy"].len(), 3);
         assert_eq!(outcome.steps, 250);
     }
 }
@@ -131,8 +131,53 @@ fn the_seed_decides_every_bit() {
 #[test]
 fn evaluation_is_reported_at_its_steps() {
     let (_, points) = run(&config(Variant::Att), 1);
-    let steps: Vec<usize> = points.iter().filter(|point| point.1 == "test/exact_accuracy").map(|point| point.0).collect();
+    let steps: Vec<usize> = points.iter().filter(|point| point.1 == "subset/exact_accuracy").map(|point| point.0).collect();
     assert_eq!(steps, [25, 50]);
+}
+
+#[test]
+fn more_steps_at_test_time_leave_the_result_as_it_is() {
+    let (plain, _) = run(&config(Variant::Mlp), 1);
+    let mut longer = config(Variant::Mlp);
+    longer.evaluation.steps = Some(7);
+    let (longer, _) = run(&longer, 1);
+    assert_eq!(longer.metrics, plain.metrics);
+    for (name, values) in &longer.metrics_by_step {
+        assert_eq!((values.len(), &values[..3]), (7, plain.metrics_by_step[name].as_slice()), "{name}");
+        assert_eq!(values[2], longer.metrics[name], "{name}");
+    }
+    assert!(longer.metrics_by_step["test/halting_step"].windows(2).all(|pair| pair[0] <= pair[1] && pair[1] <= 7.0));
+}
+
+#[test]
+fn the_subset_is_drawn_by_its_own_seed() {
+    let losses = |subset_seed, seed| {
+        let mut config = config(Variant::Mlp);
+        (config.train.steps, config.evaluation.every, config.evaluation.examples) = (2, 1, 1);
+        (config.train.lr, config.evaluation.subset_seed) = (0.0, subset_seed);
+        let (_, points) = run(&config, seed);
+        points.into_iter().filter(|point| point.1 == "subset/lm_loss").map(|point| point.2).collect::<Vec<_>>()
+    };
+    // One of four puzzles each time: with the same weights the loss tells which.
+    let by_seed: Vec<_> = (0..8).map(|subset_seed| losses(subset_seed, 1)).collect();
+    assert_eq!(losses(3, 1), by_seed[3]);
+    assert!(by_seed.iter().any(|losses| *losses != by_seed[0]), "{by_seed:?}");
+}
+
+#[test]
+fn a_stop_ends_the_final_evaluation() {
+    struct StopsAtEvaluation;
+    impl Reporter for StopsAtEvaluation {
+        fn report(&mut self, report: &Report) -> Directive {
+            if report.evaluation.is_some_and(|evaluated| evaluated.done < evaluated.total) { Directive::Stop } else { Directive::Continue }
+        }
+    }
+    let one = puzzles();
+    let many = Examples::plain(one.task, one.inputs.repeat(100_000), one.labels.repeat(100_000));
+    let mut config = config(Variant::Mlp);
+    (config.train.steps, config.evaluation.every, config.evaluation.batch_size) = (1, 0, 64);
+    let result = train(&config, 1, &one, &many, &device::from_environment().unwrap(), &mut StopsAtEvaluation);
+    assert!(matches!(result, Err(TrainError::Stopped)));
 }
 
 #[test]
@@ -140,7 +185,8 @@ fn a_stop_ends_training() {
     let mut log = Log { points: Vec::new(), left: 3 };
     let result = train(&config(Variant::Att), 1, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log);
     assert!(matches!(result, Err(TrainError::Stopped)));
-    assert_eq!(log.points.iter().map(|point| point.0).max(), Some(3));
+    // The first report says that training begins.
+    assert_eq!(log.points.iter().map(|point| point.0).max(), Some(2));
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use super::metric_name;
 
 /// The most supervision steps that a result may list.
-const SUPERVISION_STEPS_LIMIT: usize = 4096;
+const SUPERVISION_STEPS_LIMIT: usize = 10_000;
+
+/// The most metrics that a result may list for each of them.
+const STEP_METRICS_LIMIT: usize = 32;
 
 /// The most final metrics that a result may list.
 const METRICS_LIMIT: usize = 256;
@@ -15,10 +18,8 @@ const METRICS_LIMIT: usize = 256;
 pub struct TrialOutcome {
     /// Final metrics by name.
     pub metrics: BTreeMap<String, f64>,
-    /// Share of test puzzles that are right after supervision step 1, 2, …
-    pub exact_accuracy_by_step: Vec<f64>,
-    /// Mean share of right cells after the same steps.
-    pub token_accuracy_by_step: Vec<f64>,
+    /// Metrics after supervision step 1, 2, …, by name.
+    pub metrics_by_step: BTreeMap<String, Vec<f64>>,
     /// Of the whole attempt.
     pub wall_seconds: f64,
     /// Where the worker keeps the checkpoint, for people.
@@ -40,18 +41,34 @@ impl TrialOutcome {
             metric_name(name)?;
             finite(name, *value)?;
         }
+        self.check_steps()?;
         if !self.metrics.contains_key(metric) {
             return Err(format!("the sweep's metric {metric} is not among the final metrics"));
         }
-        let (exact, token) = (&self.exact_accuracy_by_step, &self.token_accuracy_by_step);
-        if exact.len() != token.len() || exact.len() > SUPERVISION_STEPS_LIMIT {
-            return Err(format!("{} exact and {} token accuracies by supervision step", exact.len(), token.len()));
-        }
-        exact.iter().chain(token).try_for_each(|accuracy| finite("an accuracy by supervision step", *accuracy))?;
         if !(self.wall_seconds.is_finite() && self.wall_seconds >= 0.0) {
             return Err(format!("{} seconds is no duration", self.wall_seconds));
         }
         i64::try_from(self.parameters).map_err(|_| format!("{} parameters", self.parameters))?;
+        Ok(())
+    }
+}
+
+impl TrialOutcome {
+    fn check_steps(&self) -> Result<(), String> {
+        let steps = self.metrics_by_step.values().next().map_or(0, Vec::len);
+        if self.metrics_by_step.len() > STEP_METRICS_LIMIT || steps > SUPERVISION_STEPS_LIMIT {
+            let metrics = self.metrics_by_step.len();
+            return Err(format!(
+                "{metrics} metrics by {steps} supervision steps, of {STEP_METRICS_LIMIT} by {SUPERVISION_STEPS_LIMIT} at the most"
+            ));
+        }
+        for (name, values) in &self.metrics_by_step {
+            metric_name(name)?;
+            if values.len() != steps {
+                return Err(format!("{name} has {} values by supervision step, others have {steps}", values.len()));
+            }
+            values.iter().try_for_each(|value| finite(&format!("{name} after some supervision step"), *value))?;
+        }
         Ok(())
     }
 }
@@ -69,8 +86,7 @@ mod tests {
     fn good() -> TrialOutcome {
         TrialOutcome {
             metrics: [(METRIC.to_owned(), 0.5)].into(),
-            exact_accuracy_by_step: vec![0.1, 0.5],
-            token_accuracy_by_step: vec![0.4, 0.8],
+            metrics_by_step: [(METRIC.to_owned(), vec![0.1, 0.5]), ("test/token_accuracy".to_owned(), vec![0.4, 0.8])].into(),
             wall_seconds: 1.5,
             checkpoint: "host:/path".into(),
             parameters: 7,
@@ -87,7 +103,15 @@ mod tests {
         };
         assert_eq!(problem(|o| o.metrics = [(METRIC.to_owned(), f64::NAN)].into()), "test/exact_accuracy is NaN");
         assert_eq!(problem(|o| o.metrics.clear()), "the sweep's metric test/exact_accuracy is not among the final metrics");
-        assert_eq!(problem(|o| o.exact_accuracy_by_step.push(1.0)), "3 exact and 2 token accuracies by supervision step");
+        let exact_by_step =
+            |values: Vec<f64>| [("test/exact_accuracy".to_owned(), vec![1.0, 1.0]), ("test/token_accuracy".to_owned(), values)].into();
+        let mut uneven = good();
+        uneven.metrics_by_step = exact_by_step(vec![1.0; 3]);
+        assert_eq!(uneven.check(METRIC).unwrap_err(), "test/token_accuracy has 3 values by supervision step, others have 2");
+        uneven.metrics_by_step = exact_by_step(vec![1.0, f64::INFINITY]);
+        assert_eq!(uneven.check(METRIC).unwrap_err(), "test/token_accuracy after some supervision step is inf");
+        uneven.metrics_by_step = [(METRIC.to_owned(), vec![0.0; 10_001])].into();
+        assert_eq!(uneven.check(METRIC).unwrap_err(), "1 metrics by 10001 supervision steps, of 32 by 10000 at the most");
         assert_eq!(problem(|o| o.wall_seconds = -1.0), "-1 seconds is no duration");
         assert_eq!(problem(|o| o.parameters = u64::MAX), format!("{} parameters", u64::MAX));
         assert!(problem(|o| o.metrics = [("x".repeat(200), 1.0)].into()).contains("128"));

@@ -69,7 +69,7 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
 /// # Errors
 /// There are too many points.
 pub fn progress(message: v1::Progress) -> Result<(Progress, LiveProgress, usize), ServiceError> {
-    let v1::Progress { attempt: _, step, total_steps, points, seconds_left } = message;
+    let v1::Progress { attempt: _, step, total_steps, points, seconds_left, evaluated, to_evaluate } = message;
     if points.len() > POINTS_LIMIT {
         return Err(ServiceError::invalid("progress.points", format!("are {}, of {POINTS_LIMIT} at the most", points.len())));
     }
@@ -85,8 +85,9 @@ pub fn progress(message: v1::Progress) -> Result<(Progress, LiveProgress, usize)
         total_steps,
         loss: last("train/lm_loss"),
         train_accuracy: last("train/exact_accuracy"),
-        test_accuracy: last("test/exact_accuracy"),
+        test_accuracy: last("subset/exact_accuracy"),
         seconds_left: seconds_left.filter(|seconds| seconds.is_finite()),
+        evaluation: evaluated.zip(to_evaluate),
     };
     let left_out = sent - points.len();
     Ok((Progress { step, total_steps, points }, live, left_out))
@@ -94,12 +95,10 @@ pub fn progress(message: v1::Progress) -> Result<(Progress, LiveProgress, usize)
 
 /// A result as reported; whether it can stand is for the domain to say.
 pub fn completed(message: v1::Completed) -> Report {
-    let v1::Completed { attempt: _, metrics, exact_accuracy_by_step, token_accuracy_by_step, wall_seconds, checkpoint, parameters } =
-        message;
+    let v1::Completed { attempt: _, metrics, metrics_by_step, wall_seconds, checkpoint, parameters } = message;
     Report::Completed(TrialOutcome {
         metrics: metrics.into_iter().collect(),
-        exact_accuracy_by_step,
-        token_accuracy_by_step,
+        metrics_by_step: metrics_by_step.into_iter().map(|v1::Series { name, values }| (name, values)).collect(),
         wall_seconds,
         checkpoint: cut(&checkpoint, TEXT_LIMIT),
         parameters,
@@ -183,7 +182,7 @@ pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
 
 /// A replicate for users.
 pub fn replicate(record: ReplicateRecord) -> v1::Replicate {
-    let ReplicateRecord { replicate, status, seed, reason, attempts, metrics, exact_accuracy_by_step } = record;
+    let ReplicateRecord { replicate, status, seed, reason, attempts, metrics, metrics_by_step } = record;
     v1::Replicate {
         index: replicate,
         state: trial_state(status).into(),
@@ -191,7 +190,7 @@ pub fn replicate(record: ReplicateRecord) -> v1::Replicate {
         reason,
         attempts: attempts.into_iter().map(attempt).collect(),
         metrics: metrics.into_iter().collect::<HashMap<_, _>>(),
-        exact_accuracy_by_step,
+        metrics_by_step: metrics_by_step.into_iter().map(|(name, values)| v1::Series { name, values }).collect(),
     }
 }
 
@@ -214,6 +213,8 @@ pub fn running(record: RunningRecord, live: Option<LiveProgress>) -> v1::Running
         loss: live.loss,
         exact_accuracy: live.test_accuracy.or(live.train_accuracy),
         seconds_left: live.seconds_left,
+        evaluated: live.evaluation.map(|(done, _)| done),
+        to_evaluate: live.evaluation.map(|(_, total)| total),
     }
 }
 
@@ -234,7 +235,12 @@ mod tests {
         let message = v1::Progress {
             step: 5,
             total_steps: 9,
-            points: vec![point("train/lm_loss", 2.0), point("train/lm_loss", f64::NAN), point("", 1.0), point("test/exact_accuracy", 0.5)],
+            points: vec![
+                point("train/lm_loss", 2.0),
+                point("train/lm_loss", f64::NAN),
+                point("", 1.0),
+                point("subset/exact_accuracy", 0.5),
+            ],
             seconds_left: Some(f64::INFINITY),
             ..v1::Progress::default()
         };

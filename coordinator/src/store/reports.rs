@@ -169,7 +169,7 @@ async fn store_progress(tx: &mut SqliteConnection, loaded: &Loaded, progress: &P
 }
 
 async fn store_outcome(tx: &mut SqliteConnection, loaded: &Loaded, outcome: &TrialOutcome) -> Result<(), StoreError> {
-    let TrialOutcome { metrics, exact_accuracy_by_step, token_accuracy_by_step, wall_seconds, checkpoint, parameters } = outcome;
+    let TrialOutcome { metrics, metrics_by_step, wall_seconds, checkpoint, parameters } = outcome;
     let parameters = signed("number of parameters", *parameters)?;
     sqlx::query!(
         "INSERT INTO results (replicate_id, attempt_id, wall_seconds, checkpoint, parameters) VALUES (?, ?, ?, ?, ?)",
@@ -186,13 +186,13 @@ async fn store_outcome(tx: &mut SqliteConnection, loaded: &Loaded, outcome: &Tri
             .execute(&mut *tx)
             .await?;
     }
-    for (step, (exact, token)) in (1_i64..).zip(exact_accuracy_by_step.iter().zip(token_accuracy_by_step)) {
+    for (name, values) in metrics_by_step {
+        let values = serde_json::to_string(values).expect("finite numbers have a JSON form");
         sqlx::query!(
-            "INSERT INTO supervision_steps (replicate_id, step, exact_accuracy, token_accuracy) VALUES (?, ?, ?, ?)",
+            "INSERT INTO step_metrics (replicate_id, name, step, value) SELECT ?, ?, key + 1, CAST(value AS REAL) FROM json_each(?)",
             loaded.id,
-            step,
-            exact,
-            token
+            name,
+            values
         )
         .execute(&mut *tx)
         .await?;

@@ -49,8 +49,8 @@ pub struct ReplicateRecord {
     pub attempts: Vec<AttemptRecord>,
     /// Final metrics by name.
     pub metrics: BTreeMap<String, f64>,
-    /// After supervision step 1, 2, …
-    pub exact_accuracy_by_step: Vec<f64>,
+    /// Metrics after supervision step 1, 2, …, by name.
+    pub metrics_by_step: BTreeMap<String, Vec<f64>>,
 }
 
 /// One attempt.
@@ -178,7 +178,7 @@ impl Store {
                 reason: row.reason,
                 attempts: self.attempts(row.id).await?,
                 metrics: self.final_metrics(row.id).await?,
-                exact_accuracy_by_step: self.exact_accuracy_by_step(row.id).await?,
+                metrics_by_step: self.metrics_by_step(row.id).await?,
             });
         }
         Ok(replicates)
@@ -214,10 +214,15 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
     }
 
-    async fn exact_accuracy_by_step(&self, replicate_row: i64) -> Result<Vec<f64>, StoreError> {
-        Ok(sqlx::query_scalar!("SELECT exact_accuracy FROM supervision_steps WHERE replicate_id = ? ORDER BY step", replicate_row)
+    async fn metrics_by_step(&self, replicate_row: i64) -> Result<BTreeMap<String, Vec<f64>>, StoreError> {
+        let rows = sqlx::query!("SELECT name, value FROM step_metrics WHERE replicate_id = ? ORDER BY name, step", replicate_row)
             .fetch_all(&self.readers)
-            .await?)
+            .await?;
+        let mut series: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for row in rows {
+            series.entry(row.name).or_default().push(row.value);
+        }
+        Ok(series)
     }
 
     /// What runs of a sweep, by trial and replicate.
@@ -268,12 +273,14 @@ impl Store {
             ResultRow,
             r#"SELECT t.number AS "trial: u32", t.name, t.role, t.config_json, m.value, o.wall_seconds,
                  (SELECT json_group_object(f.name, f.value) FROM final_metrics f WHERE f.replicate_id = r.id) AS "metrics!: String",
-                 (SELECT json_group_array(v.exact_accuracy ORDER BY v.step) FROM supervision_steps v WHERE v.replicate_id = r.id) AS "curve!: String"
+                 (SELECT json_group_array(v.value ORDER BY v.step) FROM step_metrics v
+                  WHERE v.replicate_id = r.id AND v.name = 'test/exact_accuracy') AS "curve!: String"
                FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
                JOIN trials t ON t.id = r.trial_id JOIN results o ON o.replicate_id = r.id
                JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?2
                WHERE s.id = ?1 ORDER BY t.number, r.replicate"#,
-            id, metric
+            id,
+            metric
         )
         .fetch_all(&self.readers)
         .await?;

@@ -13,7 +13,7 @@ use tinysweep_proto::{
     v1::{
         AttemptRef, CancelSweepRequest, Completed, CoordinatorCommand, DataFile, Dataset, Failed, FailureKind, GetLeaderboardRequest,
         GetSweepRequest, GetTrialRequest, GetTrialResponse, Goodbye, Heartbeat, Hello, Leaderboard, Lease, ListWorkersRequest, MetricPoint,
-        Progress, PutArtifactRequest, Stop, SubmitSweepRequest, Sweep, Worker as WorkerMessage, WorkerEvent,
+        Progress, PutArtifactRequest, Series, Stop, SubmitSweepRequest, Sweep, Worker as WorkerMessage, WorkerEvent,
         artifact_service_client::ArtifactServiceClient, coordinator_command::Command, sweep_service_client::SweepServiceClient,
         worker_event::Event, worker_service_client::WorkerServiceClient,
     },
@@ -290,15 +290,21 @@ pub fn name(lease: &Lease) -> AttemptRef {
 
 pub fn progress(lease: &Lease, step: u64, points: &[(&str, f64)]) -> Event {
     let points = points.iter().map(|(name, value)| MetricPoint { name: (*name).into(), step, value: *value }).collect();
-    Event::Progress(Progress { attempt: lease.attempt.clone(), step, total_steps: 100, points, seconds_left: Some(2.5) })
+    Event::Progress(Progress {
+        attempt: lease.attempt.clone(),
+        step,
+        total_steps: 100,
+        points,
+        seconds_left: Some(2.5),
+        ..Progress::default()
+    })
 }
 
 pub fn completed(lease: &Lease, value: f64) -> Event {
     Event::Completed(Completed {
         attempt: lease.attempt.clone(),
         metrics: [(METRIC.to_owned(), value)].into(),
-        exact_accuracy_by_step: vec![value / 2.0, value],
-        token_accuracy_by_step: vec![0.5, 0.75],
+        metrics_by_step: vec![Series { name: METRIC.into(), values: vec![value / 2.0, value] }],
         wall_seconds: 3.0,
         checkpoint: "host:/checkpoint".into(),
         parameters: 1,

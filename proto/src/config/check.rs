@@ -49,6 +49,7 @@ fn check_counts(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
         ("train.batch_size", config.train.batch_size, 1, SIZE_LIMIT),
         ("train.warmup_steps", config.train.warmup_steps, 0, 1_000_000_000),
         ("evaluation.examples", config.evaluation.examples, 1, 1_000_000_000),
+        ("evaluation.steps", config.evaluation.steps.unwrap_or(1), 1, 10_000),
         ("evaluation.batch_size", config.evaluation.batch_size, 1, SIZE_LIMIT),
     ];
     for (path, value, least, most) in counts {
@@ -94,6 +95,10 @@ fn check_structure(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
     } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && !config.head_width().is_multiple_of(2) {
         let path = if config.head_width.is_some() { "head_width" } else { "num_heads" };
         refuse(path, format!("gives heads {} wide; rotary positions need an even width", config.head_width()));
+    }
+    if let Some(steps) = config.evaluation.steps.filter(|steps| *steps < config.halt_max_steps) {
+        let least = config.halt_max_steps;
+        refuse("evaluation.steps", format!("is {steps}; it must be at least halt_max_steps, {least}, after which the result is read"));
     }
     if config.variant == Variant::Mlp && config.pos_encodings == Some(PosEncodings::Rope) {
         refuse("pos_encodings", "rope turns queries and keys, which variant mlp has none of; use none or learned".into());

@@ -127,8 +127,13 @@ pub struct TrainConfig {
 pub struct EvaluationConfig {
     /// Steps between evaluations on a subset during training; 0 evaluates at the end alone.
     pub every: usize,
-    /// Test examples in that subset (the same ones each time). The final evaluation uses the whole test set.
+    /// Test examples in that subset. The final evaluation uses the whole test set.
     pub examples: usize,
+    /// Draws the subset: the same examples each time, and in every trial that has the same seed here, whatever its own.
+    pub subset_seed: u64,
+    /// Supervision steps of an evaluation, `halt_max_steps` at least; none for just as many. The result is read after `halt_max_steps` in any
+    /// case; the steps beyond tell what more thinking at test time would give.
+    pub steps: Option<usize>,
     /// Examples that are evaluated at once.
     pub batch_size: usize,
     /// ARC: count the votes of all evaluations of the run together, as the reference does, in place of each checkpoint's own. That measures
@@ -193,7 +198,7 @@ impl Default for TrainConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every: 0, examples: 256, batch_size: 128, arc_accumulate_votes: false }
+        Self { every: 0, examples: 256, subset_seed: 0, steps: None, batch_size: 128, arc_accumulate_votes: false }
     }
 }
 

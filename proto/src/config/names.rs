@@ -60,6 +60,8 @@ pub const HYPER_PARAMETERS: &[HyperParameter] = &[
     named("train.ema_rate", &["ema_rate"]),
     named("evaluation.every", &[]),
     named("evaluation.examples", &[]),
+    named("evaluation.subset_seed", &[]),
+    named("evaluation.steps", &[]),
     named("evaluation.batch_size", &[]),
     named("evaluation.arc_accumulate_votes", &[]),
 ];
