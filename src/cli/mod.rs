@@ -2,6 +2,7 @@
 
 mod cancel;
 mod convert;
+mod data;
 mod device;
 mod eval;
 mod leaderboard;
@@ -68,6 +69,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Measure a checkpoint on a file of puzzles
     Eval(eval::EvalArgs),
+    /// Puzzles: what the benchmarks have, files of them written and checked
+    Data(data::DataArgs),
     /// Score answers to ARC tasks: pass@1 and pass@2
     Score(score::ScoreArgs),
     /// Solve puzzles with a checkpoint, and show the answer after each supervision step
@@ -110,6 +113,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             environment::ensure()?;
             eval::execute(&args)
         }
+        Command::Data(args) => data::execute(&args),
         Command::Score(args) => score::execute(&args),
         Command::Predict(args) => {
             environment::ensure()?;

@@ -24,13 +24,13 @@ pub fn check_rules(examples: &Examples, file: &str) -> Result<(), DataError> {
     }
 }
 
-/// The first of the originals that has several solutions, as a row from 0; nothing for tasks other than Sudoku. A copy has as many
-/// solutions as its original.
-pub fn find_ambiguous(examples: &Examples) -> Option<usize> {
-    let Rules::Sudoku(size) = examples.task.rules() else { return None };
+/// The originals that have several solutions, as rows from 0; none for tasks other than Sudoku. A copy has as many solutions as its
+/// original.
+pub fn ambiguous(examples: &Examples) -> Vec<usize> {
+    let Rules::Sudoku(size) = examples.task.rules() else { return Vec::new() };
     let rows: Vec<usize> = examples.originals().collect();
     let ambiguous = parallel::map(&rows, |row| count_solutions(size, examples.question(*row), 2) > 1);
-    rows.into_iter().zip(ambiguous).find_map(|(row, is_ambiguous)| is_ambiguous.then_some(row))
+    rows.into_iter().zip(ambiguous).filter_map(|(row, is_ambiguous)| is_ambiguous.then_some(row)).collect()
 }
 
 /// Checks that Sudoku puzzles have one solution, unless there are too many to wait for.
@@ -41,8 +41,8 @@ pub fn check_uniqueness(examples: &Examples, file: &str) -> Result<(), DataError
     if examples.group_count() > UNIQUENESS_ROWS {
         return Ok(());
     }
-    match find_ambiguous(examples) {
-        Some(row) => Err(DataError::Example { file: file.into(), row: row as u64 + 1, problem: RowProblem::SeveralSolutions }),
+    match ambiguous(examples).first() {
+        Some(row) => Err(DataError::Example { file: file.into(), row: *row as u64 + 1, problem: RowProblem::SeveralSolutions }),
         None => Ok(()),
     }
 }

@@ -19,6 +19,7 @@ pub mod rules;
 pub mod sampler;
 mod source;
 pub mod sudoku;
+pub mod survey;
 
 pub use error::DataError;
 pub use examples::{Examples, Item, Puzzle, Split, Tags};
