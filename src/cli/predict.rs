@@ -1,7 +1,10 @@
 //! `tinysweep predict`: solves puzzles with a checkpoint and shows each step.
 
+mod draw;
 mod puzzle;
 mod show;
+mod tasks;
+mod text;
 
 use std::{io::IsTerminal, num::NonZeroUsize, path::PathBuf};
 
@@ -23,15 +26,17 @@ use puzzle::Puzzle;
 pub struct PredictArgs {
     /// Folder of the checkpoint
     checkpoint: PathBuf,
-    /// Puzzles: each as text (`.` or 0 is blank), a file of text or of CSV with the columns question and answer, or `-` for standard input
+    /// Puzzles: each as text (Sudoku: `.` or 0 is blank; mazes: # wall, space or `.` free, S and G), a file of text or of CSV with the
+    /// columns question and answer, a JSON file of ARC tasks, or `-` for standard input
     #[arg(required = true)]
     puzzles: Vec<String>,
     /// Supervision steps [default: as many as in training]; more shows what more thinking at test time buys
     #[arg(long)]
     steps: Option<NonZeroUsize>,
-    /// Row of the puzzle table [default: 0, the one that all puzzles of a task share where each has none of its own]
-    #[arg(long, default_value_t = 0)]
-    puzzle_id: u32,
+    /// Row of the puzzle table [default: the puzzle's own where the file tells, as tasks.json of `tinysweep data build` does for ARC;
+    /// else 0, which all puzzles share that have none of their own]
+    #[arg(long)]
+    puzzle_id: Option<u32>,
     /// The most puzzles that are taken from one file
     #[arg(long, default_value = "10")]
     limit: NonZeroUsize,
@@ -80,7 +85,8 @@ pub fn execute(args: &PredictArgs) -> Result<(), Failure> {
     let steps = args.steps.map_or(trained_for, NonZeroUsize::get);
     let mut answered = Vec::new();
     for puzzle in puzzles {
-        let answers = predict(&loaded.model, &puzzle.tokens, args.puzzle_id, steps).map_err(Failure::bad_input)?;
+        let identifier = args.puzzle_id.or(puzzle.identifier).unwrap_or(0);
+        let answers = predict(&loaded.model, &puzzle.tokens, identifier, steps).map_err(Failure::bad_input)?;
         answered.push(Answered { puzzle, halts_at: halts_at(&answers, trained_for), steps: answers });
     }
     if args.output == Format::Table {
@@ -115,6 +121,7 @@ fn value(loaded: &Checkpoint, answered: &[Answered], steps: usize) -> Value {
                 "wants_to_halt": answer.wants_to_halt,
                 "answer": shown(&answer.tokens),
                 "exact": one.puzzle.is_solved_by(&answer.tokens),
+                "shortest_path": show::is_shortest_path(loaded.task, one, &answer.tokens),
             })
         });
         json!({

@@ -49,6 +49,30 @@ fn a_killed_coordinator_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_damaged_data_file_of_a_worker_is_fetched_again() {
+    let coordinator = Coordinator::start();
+    let first = coordinator.submit(TINY_SWEEP);
+    let worker = coordinator.worker("a");
+    coordinator.wait_for_end(&first);
+    worker.kill();
+    let cached = || std::fs::read_dir(coordinator.folder.path().join("a/data")).unwrap().map(|entry| entry.unwrap().path());
+    let contents: Vec<_> = cached().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    assert_eq!(contents.len(), 2);
+    std::fs::write(&contents[0].0, &contents[0].1[..contents[0].1.len() / 2]).unwrap();
+    let mut flipped = contents[1].1.clone();
+    flipped[40] ^= 1;
+    std::fs::write(&contents[1].0, flipped).unwrap();
+
+    let second = coordinator.submit(&TINY_SWEEP.replace("values: [1, 2]", "values: [1]").replace("name: tiny", "name: again"));
+    let _worker = coordinator.worker("a");
+    let ended = coordinator.wait_for_end(&second);
+    assert_eq!((&ended["completed"], &ended["failed"]), (&1.into(), &0.into()));
+    for (path, content) in contents {
+        assert!(std::fs::read(&path).unwrap() == content, "{} is still damaged", path.display());
+    }
+}
+
+#[test]
 fn a_checkpoint_that_cannot_be_written_fails_the_trial_and_not_the_worker() {
     let coordinator = Coordinator::start();
     let work_dir = coordinator.folder.path().join("a");

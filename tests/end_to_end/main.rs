@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod checkpoints;
+mod data;
 mod failures;
 mod harness;
 mod parity;

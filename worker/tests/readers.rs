@@ -106,6 +106,11 @@ fn survives_changes(name: &str) {
 }
 
 #[test]
+fn arc_collections() {
+    survives_changes("arc_collection");
+}
+
+#[test]
 fn arc_submissions() {
     survives_changes("arc_submission");
 }
@@ -113,6 +118,26 @@ fn arc_submissions() {
 #[test]
 fn arc_tasks() {
     survives_changes("arc_tasks");
+}
+
+#[test]
+fn arrays_of_workers() {
+    survives_changes("arrays");
+}
+
+#[test]
+fn arrays_of_numpy() {
+    survives_changes("npy");
+}
+
+#[test]
+fn descriptions_of_the_reference() {
+    survives_changes("dataset_json");
+}
+
+#[test]
+fn maze_files() {
+    survives_changes("maze_csv");
 }
 
 #[test]

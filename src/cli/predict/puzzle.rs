@@ -3,13 +3,9 @@
 use std::{io::Read, path::Path};
 
 use tinysweep_proto::dataset::{Rules, Task};
-use tinysweep_worker::data::{
-    Examples,
-    cell::Cell,
-    csv, read_text,
-    sudoku::grid::{BLANK, digit, find_repeat},
-};
+use tinysweep_worker::data::{Examples, arc::canvas, csv, read_text, rules};
 
+use super::{tasks, text::from_text};
 use crate::failure::Failure;
 
 /// The most bytes of text that one puzzle may have, decoration included.
@@ -23,9 +19,16 @@ pub struct Puzzle {
     pub tokens: Vec<u32>,
     /// The answer, where it is known.
     pub answer: Option<Vec<u32>>,
+    /// Its row of the puzzle table, where the file tells.
+    pub identifier: Option<u32>,
 }
 
 impl Puzzle {
+    /// A puzzle that says nothing of the puzzle table.
+    pub fn new(origin: String, question: &[u8], answer: Option<&[u8]>) -> Self {
+        Self { origin, tokens: wide(question), answer: answer.map(wide), identifier: None }
+    }
+
     /// Whether `tokens` are the known answer, where one is known.
     pub fn is_solved_by(&self, tokens: &[u32]) -> Option<bool> {
         self.answer.as_ref().map(|answer| answer == tokens)
@@ -40,6 +43,9 @@ pub fn read_all(arguments: &[String], task: Task, limit: usize) -> Result<Vec<Pu
             puzzles.extend(from_bytes(read_input(std::io::stdin().lock(), "standard input")?, "standard input", task, limit)?);
         } else if Path::new(argument).exists() {
             puzzles.extend(from_bytes(read_text(Path::new(argument)).map_err(Failure::bad_input)?, argument, task, limit)?);
+        } else if task.rules() == Rules::Arc {
+            let name = format!("`{}` is no file, and as ARC tasks", shortened(argument));
+            puzzles.extend(tasks::read(argument.as_bytes(), &name, limit)?);
         } else {
             puzzles.push(from_text(argument, &format!("puzzle {number}"), task).map_err(|problem| {
                 Failure::bad_input(format!("`{}` is no file, and as a puzzle of {}: {problem}", shortened(argument), task.name()))
@@ -56,8 +62,11 @@ fn read_input(input: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// CSV where the first line names a column `question`, else one puzzle as text.
+/// Tasks of ARC, or CSV where the first line names a column `question`, else one puzzle as text.
 fn from_bytes(bytes: Vec<u8>, name: &str, task: Task, limit: usize) -> Result<Vec<Puzzle>, Failure> {
+    if task.rules() == Rules::Arc {
+        return tasks::read(&bytes, name, limit);
+    }
     let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if String::from_utf8_lossy(first).contains("question") {
         let examples = csv::read(&bytes, name, task).map_err(Failure::bad_input)?;
@@ -74,46 +83,38 @@ fn from_bytes(bytes: Vec<u8>, name: &str, task: Task, limit: usize) -> Result<Ve
 }
 
 fn of_row(examples: &Examples, row: usize, name: &str) -> Puzzle {
-    let wide = |tokens: &[u8]| tokens.iter().map(|token| u32::from(*token)).collect();
-    Puzzle { origin: format!("{name}, row {}", row + 1), tokens: wide(examples.question(row)), answer: Some(wide(examples.answer(row))) }
+    Puzzle::new(format!("{name}, row {}", row + 1), examples.question(row), Some(examples.answer(row)))
 }
 
-/// A sudoku as text: a character a cell; space, line breaks and frames do not count.
-fn from_text(text: &str, origin: &str, task: Task) -> Result<Puzzle, String> {
-    let cells: Vec<char> = text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '|' | '-' | '+')).collect();
-    let Rules::Sudoku(size) = task.rules() else { return Err(format!("puzzles of {} cannot be read from text yet", task.name())) };
-    let needed = size.cells();
-    if cells.len() != needed {
-        return Err(format!("has {} cells, but the checkpoint's task needs {needed}", cells.len()));
-    }
-    let token = |(index, cell): (usize, &char)| match cell {
-        '.' | '0' | '_' => Ok(BLANK),
-        '1'..='9' if (*cell as usize - '0' as usize) <= task.side() => Ok(*cell as u8 - b'0' + BLANK),
-        _ => Err(format!(
-            "has {cell:?} at {}; it has digits 1 to {}, and . or 0 for a blank cell",
-            Cell::of(size.side(), index),
-            task.side()
-        )),
-    };
-    let tokens = cells.iter().enumerate().map(token).collect::<Result<Vec<_>, _>>()?;
-    if let Some(repeat) = find_repeat(size, &tokens) {
-        return Err(format!("contradicts itself: {repeat}"));
-    }
-    Ok(Puzzle { origin: origin.to_owned(), tokens: tokens.into_iter().map(u32::from).collect(), answer: None })
-}
-
-/// A character for each token: `.` is blank, `?` what no cell can be.
+/// The answer as one line: a character for each cell, `?` for what no cell can be; of ARC the grid's rows between slashes.
 pub fn characters(task: Task, tokens: &[u32]) -> String {
-    tokens.iter().map(|token| character(task, *token)).collect()
+    if task.rules() != Rules::Arc {
+        return tokens.iter().map(|token| character(task, *token)).collect();
+    }
+    let grid = canvas::crop(&narrow(tokens));
+    let digits = |row: &[u8]| row.iter().map(|color| char::from(b'0' + color)).collect::<String>();
+    grid.cells().chunks(grid.columns().max(1)).map(digits).collect::<Vec<_>>().join("/")
 }
 
-/// The character of one token.
+/// The character of one token, `?` for what no cell can be. A colour of ARC is its number.
 pub fn character(task: Task, token: u32) -> char {
-    match u8::try_from(token).map(|token| (token, digit(token))) {
-        Ok((BLANK, _)) => '.',
-        Ok((_, digit @ 1..)) if usize::from(digit) <= task.side() => char::from(b'0' + digit),
+    /// The token of ARC's colour 0.
+    const FIRST_COLOR: u8 = 2;
+    match (task.rules(), u8::try_from(token)) {
+        (_, Ok(token)) if usize::from(token) >= task.vocab_size() => '?',
+        (Rules::Arc, Ok(token @ FIRST_COLOR..)) => char::from(b'0' + token - FIRST_COLOR),
+        (Rules::Sudoku(_) | Rules::Maze(_), Ok(token @ 1..)) => rules::character(task, token),
         _ => '?',
     }
+}
+
+/// Tokens as data has them: bytes. What is none stays none.
+pub fn narrow(tokens: &[u32]) -> Vec<u8> {
+    tokens.iter().map(|token| u8::try_from(*token).unwrap_or(u8::MAX)).collect()
+}
+
+fn wide(tokens: &[u8]) -> Vec<u32> {
+    tokens.iter().map(|token| u32::from(*token)).collect()
 }
 
 fn shortened(text: &str) -> String {
@@ -126,32 +127,14 @@ fn shortened(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<String, String> {
-        from_text(text, "p", Task::Sudoku4x4).map(|puzzle| characters(Task::Sudoku4x4, &puzzle.tokens))
-    }
-
-    #[test]
-    fn text_may_have_lines_and_frames() {
-        let plain = "..34..1.214..32.";
-        for text in [plain, "..34\n..1.\n214.\n.32.\n", "0034001021400320", ". . | 3 4\n. . | 1 .\n----+----\n2 1 | 4 .\n. 3 | 2 ."] {
-            assert_eq!(read(text).unwrap(), plain);
-        }
-    }
-
-    #[test]
-    fn what_is_no_puzzle_says_why() {
-        for (text, message) in [
-            ("1234", "has 4 cells, but the checkpoint's task needs 16"),
-            ("..34..1.214..39.", "has '9' at r4c3; it has digits 1 to 4, and . or 0 for a blank cell"),
-            ("..34..1.214..3x.", "has 'x' at r4c3; it has digits 1 to 4, and . or 0 for a blank cell"),
-            ("11..............", "contradicts itself: 1 stands twice in row 1, at r1c1 and r1c2"),
-        ] {
-            assert_eq!(read(text).unwrap_err(), message);
-        }
-    }
-
     #[test]
     fn tokens_that_no_cell_has_are_shown_as_such() {
         assert_eq!(characters(Task::Sudoku4x4, &[0, 1, 2, 5, 6, 300]), "?.14??");
+        assert_eq!(characters(Task::Maze10, &[0, 1, 2, 3, 4, 5, 6]), "?# SGo?");
+        let mut canvas = vec![0; canvas::CELLS];
+        canvas[..4].copy_from_slice(&[2, 3, 4, 1]);
+        canvas[30..34].copy_from_slice(&[5, 6, 7, 1]);
+        assert_eq!(characters(Task::Arc, &canvas), "012/345");
+        assert_eq!((character(Task::Arc, 1), character(Task::Arc, 11), character(Task::Arc, 12)), ('?', '9', '?'));
     }
 }

@@ -5,28 +5,30 @@ use std::fmt::Write;
 use tinysweep_proto::dataset::{Rules, Task};
 use tinysweep_worker::data::{
     cell::Cell,
+    maze::{
+        self,
+        grid::{FREE, may_become},
+    },
     sudoku::grid::{BLANK, Unit},
 };
 
-use super::{Answered, puzzle::character};
-
-const PLAIN: &str = "\x1b[0m";
-const DIM: &str = "\x1b[2m";
-const BOLD: &str = "\x1b[1m";
-const RED: &str = "\x1b[31m";
-const GREEN: &str = "\x1b[32m";
+use super::{
+    Answered,
+    draw::grid,
+    puzzle::{character, narrow},
+};
 
 /// How one cell of an answer stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Mark {
+pub struct Mark {
     /// It is in the question, and the answer keeps it.
-    given: bool,
+    pub given: bool,
     /// It is another than after the step before.
-    changed: bool,
+    pub changed: bool,
     /// It is the known answer's, or not; none where no answer is known.
-    right: Option<bool>,
+    pub right: Option<bool>,
     /// It breaks a rule, or is not what the question has there.
-    broken: bool,
+    pub broken: bool,
 }
 
 /// The whole of one puzzle: the question, then the answer after each step.
@@ -36,7 +38,7 @@ pub fn text(task: Task, one: &Answered, trained_for: usize, color: bool) -> Stri
     let mut last: Option<&[u32]> = None;
     for (answer, step) in one.steps.iter().zip(1..) {
         let marks = marks(task, one, last, &answer.tokens);
-        let heading = heading(step, one, trained_for, answer.halt_probability, &marks);
+        let heading = heading(task, step, one, trained_for, &marks);
         // Formatting into a String cannot fail.
         let _ = writeln!(out, "{heading}\n{}", grid(task, &answer.tokens, &marks, color));
         last = Some(&answer.tokens);
@@ -44,49 +46,70 @@ pub fn text(task: Task, one: &Answered, trained_for: usize, color: bool) -> Stri
     out
 }
 
-fn heading(step: usize, one: &Answered, trained_for: usize, halt_probability: f32, marks: &[Mark]) -> String {
-    let count = |holds: fn(&Mark) -> bool| marks.iter().filter(|mark| holds(mark)).count();
-    let mut text = format!("step {step}  halt probability {halt_probability:.4}");
+fn heading(task: Task, step: usize, one: &Answered, trained_for: usize, marks: &[Mark]) -> String {
+    let answer = &one.steps[step - 1];
+    let mut text = format!("step {step}  halt probability {:.4}", answer.halt_probability);
     if step > 1 {
-        let _ = write!(text, "  changed {}", count(|mark| mark.changed));
+        let _ = write!(text, "  changed {}", marks.iter().filter(|mark| mark.changed).count());
     }
-    if one.puzzle.answer.is_some() {
-        match count(|mark| mark.right == Some(false)) {
-            0 => text += "  solved",
-            wrong => {
-                let _ = write!(text, "  wrong {wrong}");
-            }
-        }
-    } else {
-        match count(|mark| mark.broken) {
-            0 => text += "  breaks no rule",
-            broken => {
-                let _ = write!(text, "  cells that break a rule {broken}");
-            }
-        }
-    }
+    text += &verdict(task, one, &answer.tokens, marks);
     if step == one.halts_at {
-        let wanted = one.steps.get(step - 1).is_some_and(|answer| answer.wants_to_halt);
-        text += if wanted { "  <- halts here" } else { "  <- last step of training" };
+        text += if answer.wants_to_halt { "  <- halts here" } else { "  <- last step of training" };
     } else if step > trained_for {
         text += "  (beyond training)";
     }
     text
 }
 
+/// How right an answer is.
+fn verdict(task: Task, one: &Answered, tokens: &[u32], marks: &[Mark]) -> String {
+    let count = |holds: fn(&Mark) -> bool| marks.iter().filter(|mark| holds(mark)).count();
+    match (one.puzzle.is_solved_by(tokens), task.rules()) {
+        (Some(true), _) => "  solved".into(),
+        (Some(false), _) if is_shortest_path(task, one, tokens) == Some(true) => "  another shortest path".into(),
+        (Some(false), _) => format!("  wrong {}", count(|mark| mark.right == Some(false))),
+        // Nobody can tell.
+        (None, Rules::Arc) => String::new(),
+        (None, _) => match count(|mark| mark.broken) {
+            0 => "  breaks no rule".into(),
+            broken => format!("  cells that break a rule {broken}"),
+        },
+    }
+}
+
+/// Whether an answer to a maze is one of its shortest paths; nothing for other puzzles.
+pub fn is_shortest_path(task: Task, one: &Answered, tokens: &[u32]) -> Option<bool> {
+    let Rules::Maze(side) = task.rules() else { return None };
+    Some(maze::is_optimal(side, &narrow(&one.puzzle.tokens), &narrow(tokens)))
+}
+
 fn marks(task: Task, one: &Answered, last: Option<&[u32]>, tokens: &[u32]) -> Vec<Mark> {
     (0..tokens.len())
-        .map(|index| {
-            let question = one.puzzle.tokens[index];
-            let is_blank = question == u32::from(BLANK);
-            Mark {
-                given: !is_blank && tokens[index] == question,
-                changed: last.is_some_and(|last| last[index] != tokens[index]),
-                right: one.puzzle.answer.as_ref().map(|answer| answer[index] == tokens[index]),
-                broken: (!is_blank && tokens[index] != question) || breaks_rule(task, tokens, index),
-            }
+        .map(|index| Mark {
+            given: is_given(task, one.puzzle.tokens[index]) && tokens[index] == one.puzzle.tokens[index],
+            changed: last.is_some_and(|last| last[index] != tokens[index]),
+            right: one.puzzle.answer.as_ref().map(|answer| answer[index] == tokens[index]),
+            broken: is_broken(task, one, tokens, index),
         })
         .collect()
+}
+
+/// Whether an answer must keep what the question has there.
+fn is_given(task: Task, asked: u32) -> bool {
+    match task.rules() {
+        Rules::Sudoku(_) => asked != u32::from(BLANK),
+        Rules::Maze(_) => asked != u32::from(FREE),
+        Rules::Arc => false,
+    }
+}
+
+fn is_broken(task: Task, one: &Answered, tokens: &[u32], index: usize) -> bool {
+    let asked = one.puzzle.tokens[index];
+    match task.rules() {
+        Rules::Sudoku(_) => (is_given(task, asked) && tokens[index] != asked) || breaks_rule(task, tokens, index),
+        Rules::Maze(_) => !may_become(narrow(&[asked])[0], narrow(&[tokens[index]])[0]),
+        Rules::Arc => false,
+    }
 }
 
 /// Whether the cell has no digit, or one that another cell of its row, column or box has too.
@@ -100,59 +123,15 @@ fn breaks_rule(task: Task, tokens: &[u32], index: usize) -> bool {
     (0..tokens.len()).any(|other| other != index && tokens[other] == tokens[index] && shares_unit(other))
 }
 
-fn grid(task: Task, tokens: &[u32], marks: &[Mark], color: bool) -> String {
-    let (rows, columns) = match task.rules() {
-        Rules::Sudoku(size) => size.box_size(),
-        Rules::Maze(side) => (side, side),
-        Rules::Arc => (task.side(), task.side()),
-    };
-    let side = task.side();
-    let mut out = String::new();
-    for (index, (token, mark)) in tokens.iter().zip(marks).enumerate() {
-        let (row, column) = (index / task.side(), index % task.side());
-        if column == 0 {
-            if row > 0 && row % rows == 0 {
-                let bar: Vec<_> = (0..side / columns).map(|_| "-".repeat(2 * columns)).collect();
-                out += &format!("  {}\n", bar.join("+-"));
-            }
-            out += "  ";
-        } else if column % columns == 0 {
-            out += "| ";
-        }
-        let cell = character(task, *token);
-        match style(*mark) {
-            Some(style) if color => out += &format!("{style}{cell}{PLAIN}"),
-            _ => out.push(cell),
-        }
-        out += if column + 1 == side { "\n" } else { " " };
-    }
-    out
-}
-
-/// The escape sequences of a cell, if it has any.
-fn style(mark: Mark) -> Option<String> {
-    let weight = if mark.given {
-        DIM
-    } else if mark.changed {
-        BOLD
-    } else {
-        ""
-    };
-    let hue = match (mark.right, mark.broken) {
-        (Some(false), _) | (None, true) => RED,
-        (Some(true), _) if !mark.given => GREEN,
-        _ => "",
-    };
-    let style = format!("{weight}{hue}");
-    (!style.is_empty()).then_some(style)
-}
-
 #[cfg(test)]
 mod tests {
     use tinysweep_worker::predict::StepAnswer;
 
     use super::*;
-    use crate::cli::predict::puzzle::Puzzle;
+    use crate::cli::predict::{
+        draw::{BOLD, DIM, GREEN, RED, style},
+        puzzle::Puzzle,
+    };
 
     const TASK: Task = Task::Sudoku4x4;
 
@@ -167,6 +146,7 @@ mod tests {
                 origin: "puzzle 1".into(),
                 tokens: tokens("..34..1.214..32."),
                 answer: known.then(|| tokens("1234341221434321")),
+                identifier: None,
             },
             steps: vec![step("1134341221434321", 0.25, false), step("1234341221434321", 0.9, true), step("1234341221434321", 0.95, true)],
             halts_at: 2,
@@ -207,5 +187,39 @@ mod tests {
         let one = answered(false);
         assert!(marks(TASK, &one, None, &tokens("1244341221434321"))[2].broken);
         assert!(breaks_rule(TASK, &[0; 16], 3), "padding is no digit");
+    }
+
+    #[test]
+    fn a_maze_shows_its_path() {
+        let question = format!("S  #      #  #      #  G      {}", "#".repeat(70));
+        let path = |cells: &[usize]| {
+            let mut cells_of: Vec<char> = question.chars().collect();
+            cells.iter().for_each(|cell| cells_of[*cell] = 'o');
+            cells_of.iter().map(|cell| "# SGo".find(*cell).unwrap() as u32 + 1).collect::<Vec<_>>()
+        };
+        let (right, other, wrong) = (path(&[1, 11, 21, 22]), path(&[1, 2, 12, 22]), path(&[1, 2]));
+        let steps =
+            [&right, &other, &wrong].map(|tokens| StepAnswer { tokens: tokens.clone(), halt_probability: 0.5, wants_to_halt: false });
+        let puzzle = Puzzle { origin: "p".into(), tokens: path(&[]), answer: Some(right), identifier: None };
+        let text = text(Task::Maze10, &Answered { puzzle, steps: steps.into(), halts_at: 3 }, 3, false);
+        assert!(text.contains("step 1  halt probability 0.5000  solved\n  So #      \n  #o #      \n  #ooG      \n"), "{text}");
+        assert!(text.contains("changed 4  another shortest path\n  Soo#"), "{text}");
+        assert!(text.contains("changed 2  wrong 4  <- last step of training\n"), "{text}");
+    }
+
+    #[test]
+    fn an_answer_to_arc_shows_its_grid() {
+        let mut tokens = vec![0; 900];
+        (tokens[0], tokens[1], tokens[2]) = (2, 11, 1);
+        let step = StepAnswer { tokens: tokens.clone(), halt_probability: 0.5, wants_to_halt: true };
+        let none = StepAnswer { tokens: vec![0; 900], ..step.clone() };
+        let puzzle = Puzzle { origin: "p".into(), tokens, answer: None, identifier: None };
+        let one = Answered { puzzle, steps: vec![step, none], halts_at: 1 };
+        let plain = text(Task::Arc, &one, 2, false);
+        assert_eq!(
+            plain,
+            "p\n  0 9\n\nstep 1  halt probability 0.5000  <- halts here\n  0 9\n\nstep 2  halt probability 0.5000  changed 3\n  no grid\n\n"
+        );
+        assert!(text(Task::Arc, &one, 2, true).contains("\x1b[48;5;16;38;5;231m0 \x1b[0m"));
     }
 }

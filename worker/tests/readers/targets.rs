@@ -7,7 +7,7 @@ use std::io::{Cursor, Write};
 use tinysweep_proto::{config::TrialConfig, dataset::Task};
 use tinysweep_worker::{
     checkpoint::{model_of, pytorch, settings},
-    data::{arc, csv, decompress},
+    data::{arc, arrays, csv, decompress, reference_format},
 };
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
@@ -15,11 +15,16 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 pub type Reader = (&'static str, fn(&[u8]) -> bool);
 
 /// Every reader.
-pub const READERS: [Reader; 8] = [
+pub const READERS: [Reader; 13] = [
+    ("arc_collection", arc_collection),
     ("arc_submission", arc_submission),
     ("arc_tasks", arc_tasks),
+    ("arrays", sudoku_arrays),
     ("csv", sudoku_csv),
+    ("dataset_json", dataset_json),
     ("gzip", gzip),
+    ("maze_csv", maze_csv),
+    ("npy", npy),
     ("pickle", pickle),
     ("pytorch", pytorch_archive),
     ("safetensors", safetensors),
@@ -71,6 +76,27 @@ pub fn sudoku_csv(bytes: &[u8]) -> bool {
     is_read(csv::read(bytes, "a.csv", Task::Sudoku4x4))
 }
 
+/// A file of mazes.
+pub fn maze_csv(bytes: &[u8]) -> bool {
+    is_read(csv::read(bytes, "a.csv", Task::Maze10))
+}
+
+/// The arrays of a data set in one file.
+pub fn sudoku_arrays(bytes: &[u8]) -> bool {
+    is_read(arrays::decode(bytes, "a.safetensors", Task::Sudoku4x4))
+}
+
+/// An array of NumPy's, as tokens and as places.
+pub fn npy(bytes: &[u8]) -> bool {
+    is_read(reference_format::npy::Array::parse(bytes).and_then(|array| array.numbers(u32::MAX)))
+        | is_read(reference_format::npy::Array::parse(bytes).and_then(|array| array.bytes(5)))
+}
+
+/// What describes a data set of the reference.
+pub fn dataset_json(bytes: &[u8]) -> bool {
+    is_read(reference_format::check_metadata(bytes, "dataset.json", Task::Sudoku4x4))
+}
+
 /// A compressed file, of which little may come out.
 pub fn gzip(bytes: &[u8]) -> bool {
     is_read(decompress(bytes.to_vec(), "a.gz", 1 << 16))
@@ -79,6 +105,19 @@ pub fn gzip(bytes: &[u8]) -> bool {
 /// Tasks of ARC, one or many.
 pub fn arc_tasks(bytes: &[u8]) -> bool {
     is_read(arc::read(bytes, "a.json"))
+}
+
+/// Tasks of ARC and how they are augmented, and what becomes of them.
+pub fn arc_collection(bytes: &[u8]) -> bool {
+    let collection = arc::Collection::read(bytes, "a.json");
+    if let Ok(collection) = &collection {
+        assert_eq!(
+            arc::Collection::read(&collection.write(), "a.json").as_ref().ok(),
+            Some(collection),
+            "what is written is not what was read"
+        );
+    }
+    is_read(collection)
 }
 
 /// Answers to tasks of ARC.

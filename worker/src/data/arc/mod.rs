@@ -15,7 +15,7 @@ mod view;
 
 pub use collection::{Collection, DEFAULT_AUGMENTATIONS, DEFAULT_SEED, Named};
 pub use error::{ArcError, PairProblem, TaskProblem};
-pub use grid::{Grid, GridProblem};
+pub use grid::{Grid, GridProblem, MAX_SIDE};
 pub use official::is_official;
 pub use overlap::{Overlap, overlaps};
 pub use submission::{Attempts, Files, Submission, SubmissionScore, Unanswered, score};

@@ -4,7 +4,7 @@ pub mod npy;
 mod read;
 mod write;
 
-pub use read::read;
+pub use read::{check_metadata, read};
 pub use write::{write_identifiers, write_split};
 
 use serde::{Deserialize, Serialize};
