@@ -108,5 +108,12 @@ async fn assign(shared: &Shared, replicate: &ReplicateKey, worker: &WorkerId, re
 /// The command that hands an attempt to a worker; the same every time.
 pub fn lease(attempt: &AttemptKey, content: LeaseContent) -> Command {
     let LeaseContent { config_json, seed, dataset } = content;
-    Command::Lease(Lease { attempt: Some(attempt_ref(attempt)), config_json, seed, dataset: Some((&dataset).into()) })
+    Command::Lease(Lease {
+        attempt: Some(attempt_ref(attempt)),
+        config_json,
+        seed,
+        dataset: Some((&dataset).into()),
+        slots: 1,
+        ..Lease::default()
+    })
 }

@@ -25,7 +25,7 @@ pub mod v1 {
 }
 
 /// The version of the worker protocol. A coordinator refuses workers of another one: both would misread each other.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// The port that a coordinator listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7433;
@@ -38,6 +38,9 @@ pub const ANSWER_LIMIT_BYTES: usize = 64 << 20;
 
 /// Bytes of a chunk in which artifacts travel.
 pub const CHUNK_BYTES: usize = 256 << 10;
+
+/// Bytes of a chunk of a checkpoint, each an artifact of its own; the last of a checkpoint may be shorter.
+pub const CHECKPOINT_CHUNK_BYTES: usize = 1 << 20;
 
 /// The most bytes that one artifact may have.
 pub const ARTIFACT_LIMIT_BYTES: u64 = 1 << 30;

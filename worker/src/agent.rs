@@ -153,6 +153,7 @@ impl Agent {
             slots: self.settings.slots as u32,
             version: env!("CARGO_PKG_VERSION").into(),
             running: unfinished,
+            ..Hello::default()
         }
     }
 
@@ -217,7 +218,7 @@ impl Agent {
             Command::Ack(ack) => self.outbox.acknowledge(ack.seq),
             Command::Lease(lease) => self.take(lease, connection),
             Command::Stop(stop) => self.stop(&stop),
-            Command::Ping(_) => {}
+            Command::Ping(_) | Command::Drain(_) => {}
         }
     }
 

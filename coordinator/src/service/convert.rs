@@ -51,7 +51,7 @@ pub fn attempt_key(message: Option<v1::AttemptRef>) -> Result<AttemptKey, Servic
 /// # Errors
 /// The id or the number of slots is impossible.
 pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
-    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running } = message;
+    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, .. } = message;
     let id = WorkerId::parse(&worker_id).map_err(|error| ServiceError::invalid("hello.worker_id", error.to_string()))?;
     if !(1..=SLOTS_LIMIT).contains(&slots) {
         return Err(ServiceError::invalid("hello.slots", format!("must be 1 to {SLOTS_LIMIT}, not {slots}")));
@@ -112,7 +112,7 @@ pub fn failed(message: &v1::Failed) -> Report {
         v1::FailureKind::Panic => FailureKind::Panic,
         v1::FailureKind::Data => FailureKind::Data,
         v1::FailureKind::Checkpoint => FailureKind::Checkpoint,
-        v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
+        _ => FailureKind::Other,
     };
     Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
 }

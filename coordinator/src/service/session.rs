@@ -193,6 +193,9 @@ impl Session {
                 let attempt = convert::attempt_key(message.attempt.take())?;
                 self.report(numbered(seq)?, &attempt, &convert::failed(&message), None).await
             }
+            Event::Checkpointed(_) | Event::HandedBack(_) | Event::LogLines(_) | Event::Draining(_) => {
+                Err(ServiceError::invalid("event", "is not taken by this coordinator"))
+            }
         }
     }
 

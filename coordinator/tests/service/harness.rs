@@ -191,7 +191,15 @@ pub struct Worker {
 }
 
 pub fn hello(id: &str, slots: u32, running: Vec<AttemptRef>) -> Hello {
-    Hello { protocol_version: PROTOCOL_VERSION, worker_id: id.into(), name: format!("name of {id}"), slots, version: "0".into(), running }
+    Hello {
+        protocol_version: PROTOCOL_VERSION,
+        worker_id: id.into(),
+        name: format!("name of {id}"),
+        slots,
+        version: "0".into(),
+        running,
+        ..Hello::default()
+    }
 }
 
 impl Worker {
