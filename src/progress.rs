@@ -162,6 +162,9 @@ pub fn state_name(state: SweepState) -> &'static str {
         SweepState::Running => "running",
         SweepState::Completed => "completed",
         SweepState::Cancelled => "cancelled",
+        SweepState::Paused => "paused",
+        SweepState::Stopping => "stopping",
+        SweepState::Stopped => "stopped",
         SweepState::Unspecified => "unknown",
     }
 }

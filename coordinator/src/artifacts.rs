@@ -3,8 +3,10 @@
 //! A file appears under its hash only whole and on the disk: it is written beside, synced, checked and renamed.
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
@@ -111,6 +113,48 @@ impl Artifacts {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("look at", &path)(error)),
         }
+    }
+
+    /// As [`size`](Self::size), and what is here is kept as if it had just been put: whoever asks is about to name it.
+    ///
+    /// # Errors
+    /// The name is no hash, or the system fails.
+    pub async fn touch(&self, sha256: &str) -> Result<Option<u64>, ArtifactError> {
+        let size = self.size(sha256).await?;
+        if size.is_some() {
+            let path = self.path(sha256)?;
+            let touch = |path: &Path| std::fs::File::options().append(true).open(path)?.set_modified(SystemTime::now());
+            touch(&path).map_err(failed("touch", &path))?;
+        }
+        Ok(size)
+    }
+
+    /// Removes what is not `needed` and was not put or touched for `grace`. Returns how many files and bytes.
+    ///
+    /// # Errors
+    /// The system fails; what was removed stays so.
+    pub async fn remove_unless(&self, needed: &HashSet<String>, grace: Duration) -> Result<(u64, u64), ArtifactError> {
+        let (mut files, mut bytes) = (0, 0);
+        let mut folders = fs::read_dir(&self.folder).await.map_err(failed("list", &self.folder))?;
+        while let Some(folder) = folders.next_entry().await.map_err(failed("list", &self.folder))? {
+            if folder.file_name().len() != 2 {
+                continue; // `incoming`, whose files have no names yet
+            }
+            let path = folder.path();
+            let mut entries = fs::read_dir(&path).await.map_err(failed("list", &path))?;
+            while let Some(entry) = entries.next_entry().await.map_err(failed("list", &path))? {
+                let file = entry.path();
+                let metadata = entry.metadata().await.map_err(failed("look at", &file))?;
+                // A time in the future is no age.
+                let age = metadata.modified().ok().and_then(|modified| modified.elapsed().ok()).unwrap_or_default();
+                let name = entry.file_name();
+                if age > grace && name.to_str().is_some_and(|name| is_sha256(name) && !needed.contains(name)) {
+                    fs::remove_file(&file).await.map_err(failed("remove", &file))?;
+                    (files, bytes) = (files + 1, bytes + metadata.len());
+                }
+            }
+        }
+        Ok((files, bytes))
     }
 
     /// Begins to store an artifact of `bytes` bytes.
@@ -290,6 +334,26 @@ mod tests {
         assert!(matches!(put(&artifacts, &name, u64::MAX, b"right").await, Err(ArtifactError::TooLarge(_))));
         assert_eq!(artifacts.size(&name).await.unwrap(), None);
         assert!(std::fs::read_dir(artifacts.incoming()).unwrap().next().is_none());
+    }
+
+    #[tokio::test]
+    async fn only_what_nothing_needs_and_nobody_has_asked_for_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let artifacts = Artifacts::open(folder.path()).await.unwrap();
+        let names: Vec<_> = [b"old", b"new", b"use"].map(|content| hex(&Sha256::digest(content))).into();
+        for (name, content) in names.iter().zip([b"old", b"new", b"use"]) {
+            put(&artifacts, name, 3, content).await.unwrap();
+            let file = std::fs::File::options().append(true).open(artifacts.path(name).unwrap()).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(100)).unwrap();
+        }
+        assert_eq!(artifacts.touch(&names[1]).await.unwrap(), Some(3));
+        let needed = HashSet::from([names[2].clone()]);
+        assert_eq!(artifacts.remove_unless(&needed, Duration::from_secs(50)).await.unwrap(), (1, 3));
+        let mut left = Vec::new();
+        for name in &names {
+            left.push(artifacts.size(name).await.unwrap().is_some());
+        }
+        assert_eq!(left, [false, true, true]);
     }
 
     #[tokio::test]

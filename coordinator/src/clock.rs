@@ -1,6 +1,20 @@
-//! The coordinator's wall clock; what is stored carries its time. Nothing below `domain` reads it.
+//! The coordinator's wall clock and its randomness; what is stored carries its time. Nothing below `domain` reads either.
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// When something happens, and the random number that goes with it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Milliseconds since 1970.
+    pub now_ms: i64,
+    /// From ½ to 1.
+    pub jitter: f64,
+}
+
+/// This moment.
+pub fn moment() -> Moment {
+    Moment { now_ms: now_ms(), jitter: rand::random_range(0.5..1.0) }
+}
 
 /// Milliseconds since 1970; 0 on a machine whose clock is set before that.
 pub fn now_ms() -> i64 {

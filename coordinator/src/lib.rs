@@ -2,6 +2,7 @@
 //!
 //! * [`domain`]: what it knows and decides, pure.
 //! * [`store`]: the only SQL. [`artifacts`]: files by their hash.
+//! * [`retention`]: what is kept no longer.
 //! * [`reconcile`]: snapshot, plan, apply. [`sessions`]: workers that can be reached.
 //! * [`service`]: gRPC. [`server`]: the whole as a process runs it.
 //!
@@ -13,6 +14,7 @@ mod clock;
 pub mod domain;
 mod live;
 mod reconcile;
+mod retention;
 pub mod server;
 mod service;
 mod sessions;

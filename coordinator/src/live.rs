@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Mutex};
 
-use crate::domain::ids::{AttemptKey, SweepId};
+use crate::domain::ids::AttemptKey;
 
 /// The last report of a running attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,11 +48,6 @@ impl LiveBoard {
     /// Forgets an attempt that does not run any more.
     pub fn forget(&self, attempt: &AttemptKey) {
         self.lock().remove(attempt);
-    }
-
-    /// Forgets all attempts of a sweep.
-    pub fn forget_sweep(&self, sweep: &SweepId) {
-        self.lock().retain(|attempt, _| attempt.replicate.sweep != *sweep);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AttemptKey, LiveProgress>> {

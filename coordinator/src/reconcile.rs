@@ -3,7 +3,7 @@
 //! Woken by whoever changes something, and by a timer. One pass reads a snapshot, asks [`plan`](crate::domain::plan), and
 //! does what it says. A pass takes no input and may run at any time; it never tries anything twice: the next pass does.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use tinysweep_proto::v1::{Lease, coordinator_command::Command};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -11,26 +11,34 @@ use tonic::Status;
 use tracing::{error, info, warn};
 
 use crate::{
-    clock::now_ms,
+    clock::{moment, now_ms},
     domain::{
-        ids::{AttemptKey, ReplicateKey, WorkerId},
-        plan::{Decision, ExpiredWorker, Snapshot, plan},
+        ids::{AttemptKey, WorkerId},
+        plan::{Assignment, Decision, ExpiredWorker, Snapshot, plan},
     },
-    service::convert::attempt_ref,
+    service::convert::{attempt_ref, checkpoint_message},
     shared::Shared,
-    store::{LeaseContent, StoreError},
+    store::{LeaseContent, Leased, StoreError},
 };
 
 /// Reconciles until the coordinator shuts down.
 pub async fn run(shared: &Shared) {
     let mut timer = interval((shared.lease / 4).min(Duration::from_secs(1)));
     timer.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut last_pass = Instant::now();
     loop {
         tokio::select! {
             () = shared.stopped() => return,
             () = shared.wake.notified() => {}
             _ = timer.tick() => {}
         }
+        // The timer ticks at least four times in a lease. Where it did not, this process or its machine was stopped, and what the workers
+        // have said meanwhile is still unread.
+        if last_pass.elapsed() > shared.lease / 2 {
+            warn!(away_secs = last_pass.elapsed().as_secs(), "the coordinator was held up; workers get a new lease to be heard in");
+            shared.sessions.excuse(Instant::now());
+        }
+        last_pass = Instant::now();
         if let Err(error) = pass(shared).await {
             error!(%error, "cannot reconcile; leases wait for the next try");
         }
@@ -44,10 +52,15 @@ pub async fn run(shared: &Shared) {
 pub async fn pass(shared: &Shared) -> Result<(), StoreError> {
     let _turn = shared.dispatch.lock().await;
     let snapshot = snapshot(shared).await?;
+    let mut assignments = Vec::new();
     for decision in plan(&snapshot) {
-        perform(shared, decision).await?;
+        match decision {
+            Decision::Requeue { attempt, reason } => give_up(shared, &attempt, &reason).await?,
+            Decision::Forget { worker, reason } => forget(shared, &worker, reason).await?,
+            Decision::Assign(assignment) => assignments.push(assignment),
+        }
     }
-    Ok(())
+    assign(shared, assignments).await
 }
 
 async fn snapshot(shared: &Shared) -> Result<Snapshot, StoreError> {
@@ -56,25 +69,20 @@ async fn snapshot(shared: &Shared) -> Result<Snapshot, StoreError> {
         let running = shared.store.running_on(&id).await?;
         expired.push(ExpiredWorker { id, silent_secs: silent.as_secs(), running });
     }
-    let running: HashMap<WorkerId, u32> = shared.store.running_counts().await?;
-    let mut workers = shared.sessions.reachable(&running);
+    let now_ms = now_ms();
+    let taken = shared.store.taken_slots().await?;
+    let mut workers = shared.sessions.reachable(&taken, now_ms);
     workers.retain(|worker| expired.iter().all(|expired| expired.id != worker.id));
-    let free = workers.iter().map(|worker| worker.slots.saturating_sub(worker.running)).sum();
-    let queued = if free > 0 { shared.store.queue(free).await? } else { Vec::new() };
-    Ok(Snapshot { queued, workers, expired })
+    let free = workers.iter().map(|worker| worker.free()).sum();
+    let sweeps = if free > 0 { shared.store.queues(free, now_ms).await? } else { Vec::new() };
+    Ok(Snapshot { sweeps, workers, expired })
 }
 
-async fn perform(shared: &Shared, decision: Decision) -> Result<(), StoreError> {
-    match decision {
-        Decision::Requeue { attempt, reason } => give_up(shared, &attempt, &reason).await,
-        Decision::Forget { worker, reason } => {
-            warn!(%worker, reason, "worker lost");
-            shared.store.forget(&worker).await?;
-            shared.sessions.forget(&worker, Status::deadline_exceeded(reason));
-            Ok(())
-        }
-        Decision::Assign { replicate, worker, reason } => assign(shared, &replicate, &worker, &reason).await,
-    }
+async fn forget(shared: &Shared, worker: &WorkerId, reason: String) -> Result<(), StoreError> {
+    warn!(%worker, reason, "worker lost");
+    shared.store.forget(worker).await?;
+    shared.sessions.forget(worker, Status::deadline_exceeded(reason));
+    Ok(())
 }
 
 /// Gives up an attempt whose worker is gone.
@@ -82,7 +90,7 @@ async fn perform(shared: &Shared, decision: Decision) -> Result<(), StoreError> 
 /// # Errors
 /// The store fails.
 pub async fn give_up(shared: &Shared, attempt: &AttemptKey, reason: &str) -> Result<(), StoreError> {
-    let next = match shared.store.lose(attempt, reason, now_ms()).await {
+    let next = match shared.store.lose(attempt, reason, moment()).await {
         Err(StoreError::Refused(_)) => return Ok(()), // it has ended in the meantime
         other => other?,
     };
@@ -92,28 +100,31 @@ pub async fn give_up(shared: &Shared, attempt: &AttemptKey, reason: &str) -> Res
     Ok(())
 }
 
-async fn assign(shared: &Shared, replicate: &ReplicateKey, worker: &WorkerId, reason: &str) -> Result<(), StoreError> {
-    let content = shared.store.lease_content(replicate).await?;
-    let attempt = match shared.store.lease(replicate, worker, reason, now_ms()).await {
-        Err(StoreError::Refused(_)) => return Ok(()), // it was cancelled in the meantime
-        other => other?,
-    };
-    info!(%attempt, %worker, reason, "leased");
-    if !shared.sessions.send(worker, lease(&attempt, content)) {
-        info!(%attempt, %worker, "the lease could not be sent; the worker gets it when it is back");
+async fn assign(shared: &Shared, assignments: Vec<Assignment>) -> Result<(), StoreError> {
+    if assignments.is_empty() {
+        return Ok(());
+    }
+    for Leased { attempt, worker, content } in shared.store.lease(assignments, moment()).await? {
+        info!(%attempt, %worker, "leased");
+        if !shared.sessions.send(&worker, lease(&attempt, content)) {
+            info!(%attempt, %worker, "the lease could not be sent; the worker gets it when it is back");
+        }
     }
     Ok(())
 }
 
-/// The command that hands an attempt to a worker; the same every time.
+/// The command that hands an attempt to a worker.
 pub fn lease(attempt: &AttemptKey, content: LeaseContent) -> Command {
-    let LeaseContent { config_json, seed, dataset } = content;
+    let LeaseContent { config_json, seed, dataset, policy, resume } = content;
     Command::Lease(Lease {
         attempt: Some(attempt_ref(attempt)),
         config_json,
         seed,
         dataset: Some((&dataset).into()),
-        slots: 1,
-        ..Lease::default()
+        resume: resume.map(checkpoint_message),
+        checkpoint_secs: policy.checkpoint_secs,
+        timeout_secs: policy.timeout_secs,
+        slots: policy.needs.slots,
+        command: Vec::new(),
     })
 }

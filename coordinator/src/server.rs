@@ -19,9 +19,9 @@ use tracing::{info, warn};
 use crate::{
     artifacts::{ArtifactError, Artifacts},
     auth::TokenCheck,
-    reconcile,
+    reconcile, retention,
     service::Services,
-    shared::Shared,
+    shared::{Limits, Shared},
     store::{OpenError, Store, StoreError},
 };
 
@@ -45,6 +45,8 @@ pub struct Settings {
     pub lease_secs: u32,
     /// Seconds within which each side says something; at least 1.
     pub heartbeat_secs: u32,
+    /// The most bytes of checkpoints that are kept, those of replicates that may still go on apart.
+    pub checkpoint_limit_bytes: u64,
 }
 
 impl Settings {
@@ -52,6 +54,8 @@ impl Settings {
     pub const LEASE_SECS: u32 = 15;
     /// What [`Settings::heartbeat_secs`] is unless told otherwise.
     pub const HEARTBEAT_SECS: u32 = 3;
+    /// What [`Settings::checkpoint_limit_bytes`] is unless told otherwise.
+    pub const CHECKPOINT_LIMIT_BYTES: u64 = 20 << 30;
 
     /// A coordinator on this machine alone, on the usual port.
     pub fn new(data_dir: PathBuf) -> Self {
@@ -61,6 +65,7 @@ impl Settings {
             token: None,
             lease_secs: Self::LEASE_SECS,
             heartbeat_secs: Self::HEARTBEAT_SECS,
+            checkpoint_limit_bytes: Self::CHECKPOINT_LIMIT_BYTES,
         }
     }
 }
@@ -119,7 +124,7 @@ impl Coordinator {
     /// # Errors
     /// Each kind of [`StartError`]; nothing is left open.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { listen, data_dir, token, lease_secs, heartbeat_secs } = settings;
+        let Settings { listen, data_dir, token, lease_secs, heartbeat_secs, checkpoint_limit_bytes } = settings;
         check_token(listen, token.as_deref())?;
         let listen_error = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
@@ -129,7 +134,7 @@ impl Coordinator {
         let lease = seconds(lease_secs);
         // With two missed heartbeats a worker is still here.
         let heartbeat = seconds(heartbeat_secs.min(lease_secs / 3));
-        let shared = Arc::new(Shared::new(store, artifacts, lease, heartbeat).await?);
+        let shared = Arc::new(Shared::new(store, artifacts, Limits { lease, heartbeat, checkpoint_limit_bytes }).await?);
         Ok(Self { listener, address, shared, check: TokenCheck::new(token.as_deref()) })
     }
 
@@ -148,7 +153,7 @@ impl Coordinator {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let reconciler = tokio::spawn({
             let shared = shared.clone();
-            async move { reconcile::run(&shared).await }
+            async move { tokio::join!(reconcile::run(&shared), retention::run(&shared)) }
         });
         info!(%address, lease_secs = shared.lease.as_secs(), token = check.asks(), "coordinator serves");
         let result = {

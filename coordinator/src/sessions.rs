@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -15,7 +15,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use crate::domain::{ids::WorkerId, plan::WorkerLoad};
+use crate::domain::{health::Health, ids::WorkerId, plan::WorkerLoad, policy::Traits};
 
 /// Commands that wait for a worker to read them; one that lets more come together does not read.
 const COMMANDS_WAITING: usize = 1024;
@@ -44,12 +44,25 @@ pub struct Opened {
     pub replaced: bool,
 }
 
+/// What a worker brings.
+#[derive(Clone, Debug, Default)]
+pub struct Capacity {
+    /// Attempts that it runs at once.
+    pub slots: u32,
+    /// What it says of itself.
+    pub traits: Arc<Traits>,
+    /// How it fares.
+    pub health: Health,
+}
+
 #[derive(Debug)]
 struct Link {
     generation: Generation,
     commands: CommandSender,
     end: oneshot::Sender<Status>,
-    slots: u32,
+    capacity: Capacity,
+    /// It takes no more leases.
+    drains: bool,
 }
 
 #[derive(Debug)]
@@ -62,6 +75,17 @@ struct Known {
 struct Registry {
     workers: HashMap<WorkerId, Known>,
     generations: u64,
+}
+
+impl Link {
+    /// Why the worker gets no work now.
+    fn withheld(&self, now_ms: i64) -> Option<String> {
+        if self.drains {
+            return Some("it is about to leave".to_owned());
+        }
+        let health = &self.capacity.health;
+        health.is_quarantined(now_ms).then(|| quarantine(health, now_ms))
+    }
 }
 
 /// All workers that count as connected.
@@ -79,12 +103,12 @@ impl Sessions {
     }
 
     /// Takes over a worker for a new stream. An older one of the same worker ends.
-    pub fn open(&self, worker: &WorkerId, slots: u32, commands: CommandSender, now: Instant) -> Opened {
+    pub fn open(&self, worker: &WorkerId, capacity: Capacity, commands: CommandSender, now: Instant) -> Opened {
         let mut registry = self.lock();
         registry.generations += 1;
         let generation = Generation(registry.generations);
         let (end, ended) = oneshot::channel();
-        let known = Known { last_heard: now, link: Some(Link { generation, commands, end, slots }) };
+        let known = Known { last_heard: now, link: Some(Link { generation, commands, end, capacity, drains: false }) };
         let older = registry.workers.insert(worker.clone(), known).and_then(|known| known.link);
         drop(registry);
         let replaced = older.is_some();
@@ -136,13 +160,40 @@ impl Sessions {
         }
     }
 
-    /// Workers that can be reached, each with `running` filled in by the caller's count.
-    pub fn reachable(&self, running: &HashMap<WorkerId, u32>) -> Vec<WorkerLoad> {
+    /// Notes that a worker takes no more leases.
+    pub fn drains(&self, worker: &WorkerId) {
+        self.change(worker, |link| link.drains = true);
+    }
+
+    /// Notes how a worker fares.
+    pub fn judge(&self, worker: &WorkerId, health: Health) {
+        self.change(worker, |link| link.capacity.health = health);
+    }
+
+    fn change(&self, worker: &WorkerId, change: impl FnOnce(&mut Link)) {
+        if let Some(link) = self.lock().workers.get_mut(worker).and_then(|known| known.link.as_mut()) {
+            change(link);
+        }
+    }
+
+    /// This process was away itself, so that nobody's silence says anything: all are as if they had been heard at `now`.
+    pub fn excuse(&self, now: Instant) {
+        self.lock().workers.values_mut().for_each(|known| known.last_heard = now);
+    }
+
+    /// Workers that can be reached, with `taken` slots by the caller's count.
+    pub fn reachable(&self, taken: &HashMap<WorkerId, u32>, now_ms: i64) -> Vec<WorkerLoad> {
         let load = |(id, known): (&WorkerId, &Known)| {
-            let slots = known.link.as_ref()?.slots;
-            Some(WorkerLoad { id: id.clone(), slots, running: running.get(id).copied().unwrap_or(0) })
+            let link = known.link.as_ref()?;
+            let (taken, traits) = (taken.get(id).copied().unwrap_or(0), link.capacity.traits.clone());
+            Some(WorkerLoad { id: id.clone(), slots: link.capacity.slots, taken, traits, withheld: link.withheld(now_ms) })
         };
         self.lock().workers.iter().filter_map(load).collect()
+    }
+
+    /// Why a worker gets no work now; none where nothing speaks against it, or it cannot be reached.
+    pub fn withheld(&self, worker: &WorkerId, now_ms: i64) -> Option<String> {
+        self.lock().workers.get(worker)?.link.as_ref()?.withheld(now_ms)
     }
 
     /// How many workers can be reached.
@@ -167,6 +218,12 @@ impl Sessions {
     }
 }
 
+/// For people.
+pub fn quarantine(health: &Health, now_ms: i64) -> String {
+    let secs = health.until_ms.saturating_sub(now_ms) / 1000 + 1;
+    format!("quarantined for another {secs} s after {}", health.reason)
+}
+
 #[cfg(test)]
 mod tests {
     use tinysweep_proto::v1::Ping;
@@ -177,14 +234,18 @@ mod tests {
         WorkerId::parse(name).unwrap()
     }
 
+    fn slots(slots: u32) -> Capacity {
+        Capacity { slots, ..Capacity::default() }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_newer_stream_ends_the_older() {
         let sessions = Sessions::default();
         let (a, now) = (worker("a"), Instant::now());
         let (sender, mut receiver) = command_channel();
-        let older = sessions.open(&a, 1, sender, now);
+        let older = sessions.open(&a, slots(1), sender, now);
         assert!(!older.replaced && sessions.send(&a, Command::Ping(Ping {})));
-        let newer = sessions.open(&a, 2, command_channel().0, now);
+        let newer = sessions.open(&a, slots(2), command_channel().0, now);
         assert!(newer.replaced);
         assert_eq!(older.ended.await.unwrap().code(), tonic::Code::Aborted);
         assert!(receiver.recv().await.unwrap().is_ok());
@@ -192,7 +253,10 @@ mod tests {
         assert!(!sessions.heard(&a, older.generation, now));
         sessions.broke(&a, older.generation);
         assert!(sessions.heard(&a, newer.generation, now));
-        assert_eq!(sessions.reachable(&HashMap::new()), [WorkerLoad { id: a, slots: 2, running: 0 }]);
+        let load = WorkerLoad { id: a.clone(), slots: 2, taken: 0, traits: Arc::default(), withheld: None };
+        assert_eq!(sessions.reachable(&HashMap::new(), 0), [load]);
+        sessions.drains(&a);
+        assert_eq!(sessions.reachable(&HashMap::new(), 0)[0].free(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -201,7 +265,7 @@ mod tests {
         let (a, b, lease) = (worker("a"), worker("b"), Duration::from_secs(15));
         let start = Instant::now();
         let (sender, _receiver) = command_channel();
-        let opened = sessions.open(&a, 1, sender, start);
+        let opened = sessions.open(&a, slots(1), sender, start);
         sessions.expect(b.clone(), start);
         sessions.heard(&a, opened.generation, start + Duration::from_secs(10));
         sessions.broke(&a, opened.generation);
@@ -210,6 +274,8 @@ mod tests {
         assert_eq!(sessions.silent(lease, late), [(b.clone(), Duration::from_secs(16))]);
         sessions.forget(&b, Status::deadline_exceeded("silent"));
         assert_eq!(sessions.silent(lease, start + Duration::from_secs(26)), [(a, Duration::from_secs(16))]);
+        sessions.excuse(start + Duration::from_secs(26));
+        assert_eq!(sessions.silent(lease, start + Duration::from_secs(26)), [], "who was away cannot know who was silent");
     }
 
     #[tokio::test]
@@ -217,7 +283,7 @@ mod tests {
         let sessions = Sessions::default();
         let a = worker("a");
         let (sender, _receiver) = command_channel();
-        let opened = sessions.open(&a, 1, sender, Instant::now());
+        let opened = sessions.open(&a, slots(1), sender, Instant::now());
         for _ in 0..COMMANDS_WAITING {
             assert!(sessions.send(&a, Command::Ping(Ping {})));
         }

@@ -14,6 +14,17 @@ use crate::{
     store::{Store, StoreError},
 };
 
+/// How long and how much.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Silence after which a worker counts as lost.
+    pub lease: Duration,
+    /// Each side says something at least as often.
+    pub heartbeat: Duration,
+    /// The most bytes of checkpoints, those of replicates that may still go on apart.
+    pub checkpoint_limit_bytes: u64,
+}
+
 /// What all parts of one running coordinator share.
 #[derive(Debug)]
 pub struct Shared {
@@ -36,6 +47,8 @@ pub struct Shared {
     pub lease: Duration,
     /// Each side says something at least as often.
     pub heartbeat: Duration,
+    /// The most bytes of checkpoints, those of replicates that may still go on apart.
+    pub checkpoint_limit_bytes: u64,
 }
 
 impl Shared {
@@ -43,7 +56,8 @@ impl Shared {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn new(store: Store, artifacts: Artifacts, lease: Duration, heartbeat: Duration) -> Result<Self, StoreError> {
+    pub async fn new(store: Store, artifacts: Artifacts, limits: Limits) -> Result<Self, StoreError> {
+        let Limits { lease, heartbeat, checkpoint_limit_bytes } = limits;
         let sessions = Sessions::default();
         let now = Instant::now();
         for worker in store.connected_workers().await? {
@@ -59,6 +73,7 @@ impl Shared {
             stopping: watch::Sender::new(false),
             lease,
             heartbeat,
+            checkpoint_limit_bytes,
         })
     }
 

@@ -1,11 +1,14 @@
 //! Arguments as typed, and the command that they mean: one module each.
 
-mod cancel;
+mod control;
 mod convert;
 mod data;
 mod device;
+mod drain;
 mod eval;
+mod explain;
 mod leaderboard;
+mod logs;
 mod parity;
 mod predict;
 mod run;
@@ -16,6 +19,7 @@ mod steps;
 mod submit;
 mod sweeps;
 mod train;
+mod trial_name;
 mod trials;
 mod watch;
 mod worker;
@@ -24,6 +28,7 @@ mod workers;
 use std::io::IsTerminal;
 
 use clap::{Parser, Subcommand};
+use tinysweep_proto::v1::SweepVerb;
 use tracing_subscriber::EnvFilter;
 
 use crate::{environment, failure::Failure};
@@ -63,8 +68,24 @@ enum Command {
     Show(show::ShowArgs),
     /// Workers that are, or have been, connected
     Workers(workers::WorkersArgs),
+    /// Why a trial waits, where it ran, why it ended
+    Explain(explain::ExplainArgs),
+    /// What the attempts at a trial have said
+    Logs(logs::LogsArgs),
+    /// Begin nothing new in a sweep until it is resumed; what runs goes on
+    Pause(control::SweepArgs),
+    /// Let a paused sweep go on
+    Resume(control::SweepArgs),
+    /// Begin nothing new in a sweep, ever; what runs goes on to its end
+    Stop(control::EndArgs),
     /// End a sweep now; results so far stay
-    Cancel(cancel::CancelArgs),
+    Cancel(control::EndArgs),
+    /// Queue again what has failed in a sweep
+    Retry(control::SweepArgs),
+    /// Change a sweep's priority, share of the slots, or most replicates at once
+    Set(control::SetArgs),
+    /// Send a worker home: it checkpoints what it runs, hands it back and leaves
+    Drain(drain::DrainArgs),
     /// Train one configuration here, without a coordinator
     Train(train::TrainArgs),
     /// Measure a checkpoint on a file of puzzles
@@ -104,7 +125,15 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Trials(args) => block_on(trials::execute(args)),
         Command::Show(args) => block_on(show::execute(args)),
         Command::Workers(args) => block_on(workers::execute(args)),
-        Command::Cancel(args) => block_on(cancel::execute(args)),
+        Command::Explain(args) => block_on(explain::execute(args)),
+        Command::Logs(args) => block_on(logs::execute(args)),
+        Command::Pause(args) => block_on(control::execute(args, SweepVerb::Pause)),
+        Command::Resume(args) => block_on(control::execute(args, SweepVerb::Resume)),
+        Command::Stop(args) => block_on(control::execute(args.into(), SweepVerb::Stop)),
+        Command::Cancel(args) => block_on(control::execute(args.into(), SweepVerb::Cancel)),
+        Command::Retry(args) => block_on(control::execute(args, SweepVerb::Retry)),
+        Command::Set(args) => block_on(control::set(args)),
+        Command::Drain(args) => block_on(drain::execute(args)),
         Command::Train(args) => {
             environment::ensure()?;
             train::execute(&args)

@@ -12,7 +12,7 @@ use clap::Args;
 use tinysweep_coordinator::server::{Coordinator, Settings};
 use tinysweep_proto::{
     address::Address,
-    v1::{CancelSweepRequest, GetLeaderboardRequest, GetSweepRequest, ListSweepsRequest, SweepState},
+    v1::{ControlSweepRequest, GetLeaderboardRequest, GetSweepRequest, ListSweepsRequest, SweepState, SweepVerb},
 };
 use tinysweep_worker::device::DeviceName;
 use tokio::{
@@ -84,8 +84,8 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
         state = watch::follow(&client, &submitted.id) => state?,
         failure = crew.keep_working(count) => return Err(failure),
         () = worker::interrupted() => {
-            let cancel = CancelSweepRequest { sweep: submitted.id.clone() };
-            client.sweeps().cancel_sweep(request(cancel)).await.map_err(refused)?;
+            let cancel = ControlSweepRequest { sweep: submitted.id.clone(), verb: SweepVerb::Cancel.into() };
+            client.sweeps().control_sweep(request(cancel)).await.map_err(refused)?;
             return Err(anyhow::anyhow!("interrupted: sweep {} is cancelled, its results so far stay in {}", submitted.id, args.data_dir.display()).into());
         }
     };

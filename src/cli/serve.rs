@@ -27,12 +27,21 @@ pub struct ServeArgs {
     /// Seconds of silence after which a worker counts as lost and its trials are leased again
     #[arg(long, env = "TINYSWEEP_LEASE_SECS", default_value_t = Settings::LEASE_SECS, value_parser = clap::value_parser!(u32).range(2..=3600))]
     lease_secs: u32,
+    /// The most GiB of checkpoints that are kept of trials that have ended; those of trials that may still go on always are
+    #[arg(long, env = "TINYSWEEP_CHECKPOINT_GIB", default_value_t = Settings::CHECKPOINT_LIMIT_BYTES >> 30, value_parser = clap::value_parser!(u64).range(..=1 << 20))]
+    checkpoint_gib: u64,
 }
 
 /// Serves until interrupted.
 pub async fn execute(args: ServeArgs) -> Result<(), Failure> {
     let token = args.token.clone();
-    let settings = Settings { listen: args.listen, token: args.token, lease_secs: args.lease_secs, ..Settings::new(args.data_dir) };
+    let settings = Settings {
+        listen: args.listen,
+        token: args.token,
+        lease_secs: args.lease_secs,
+        checkpoint_limit_bytes: args.checkpoint_gib << 30,
+        ..Settings::new(args.data_dir)
+    };
     let coordinator = Coordinator::bind(settings).await.map_err(start_failure)?;
     let local = coordinator.local_addr();
     output::write(&greeting(local, token.as_deref()))?;

@@ -94,8 +94,11 @@ fn replicate(replicate: &Replicate) -> Value {
 }
 
 fn attempt(attempt: &Attempt) -> Value {
-    let Attempt { number, state, worker, reason, started_ms, ended_ms, step } = attempt;
-    json!({"attempt": number, "state": state, "worker": worker, "reason": reason, "started_ms": started_ms, "ended_ms": ended_ms, "step": step})
+    let Attempt { number, state, worker, reason, started_ms, ended_ms, step, failure, lease_reason, resumed_step } = attempt;
+    json!({
+        "attempt": number, "state": state, "worker": worker, "reason": reason, "failure": failure, "lease_reason": lease_reason,
+        "started_ms": started_ms, "ended_ms": ended_ms, "resumed_step": resumed_step, "step": step
+    })
 }
 
 /// A JSON object's fields, one a row; nested objects get dotted names.

@@ -50,6 +50,9 @@ pub struct SweepView<'a> {
     cancelled: u32,
     created_ms: i64,
     ended_ms: Option<i64>,
+    priority: i32,
+    share: u32,
+    max_parallel: Option<u32>,
 }
 
 impl<'a> From<&'a Sweep> for SweepView<'a> {
@@ -68,6 +71,9 @@ impl<'a> From<&'a Sweep> for SweepView<'a> {
             completed: sweep.completed,
             failed: sweep.failed,
             cancelled: sweep.cancelled,
+            priority: sweep.priority,
+            share: sweep.share,
+            max_parallel: sweep.max_parallel,
             created_ms: sweep.created_ms,
             ended_ms: sweep.ended_ms,
         }

@@ -28,12 +28,28 @@ pub struct TrialsArgs {
 /// Prints the trials.
 pub async fn execute(args: TrialsArgs) -> Result<(), Failure> {
     let client = Client::connect(&args.coordinator.coordinator).await?;
-    let wanted = ListTrialsRequest { sweep: args.sweep };
-    let trials = client.sweeps().list_trials(request(wanted)).await.map_err(refused)?.into_inner().trials;
+    let trials = all(&client, &args.sweep).await?;
     let views = trials.iter().map(TrialView::try_from).collect::<Result<Vec<_>, _>>()?;
     let headers = vec![">trial", "parameters", "state", ">replicates", ">metric", "reason"];
     let rows = views.iter().map(TrialView::cells).collect();
     output::print(args.output, &Table { headers, rows }, &json!({ "trials": views }))
+}
+
+/// Every trial of a sweep, page by page.
+async fn all(client: &Client, sweep: &str) -> Result<Vec<Trial>, Failure> {
+    let mut trials: Vec<Trial> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        // Of the newest sweep the later pages must be of the same one, whatever is submitted meanwhile.
+        let sweep = trials.first().map_or(sweep, |trial| &trial.sweep).to_owned();
+        let wanted = ListTrialsRequest { sweep, page_size: 0, page_token };
+        let answer = client.sweeps().list_trials(request(wanted)).await.map_err(refused)?.into_inner();
+        trials.extend(answer.trials);
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok(trials);
+        }
+    }
 }
 
 /// A trial's JSON form. Stable: fields are added, never changed.

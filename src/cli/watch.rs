@@ -1,7 +1,11 @@
 //! `tinysweep watch`: follows a sweep until it ends.
 
+use std::time::Duration;
+
 use clap::Args;
 use tinysweep_proto::v1::{SweepState, WatchSweepRequest};
+use tokio::time::sleep;
+use tonic::{Code, Status};
 
 use crate::{
     client::{Client, CoordinatorArgs, refused},
@@ -31,16 +35,41 @@ pub async fn execute(args: WatchArgs) -> Result<(), Failure> {
 /// Shows the sweep until it has ended, and says how.
 pub async fn follow(client: &Client, sweep: &str) -> Result<SweepState, Failure> {
     let mut view = View::new();
-    let message = WatchSweepRequest { sweep: sweep.into() };
-    let mut updates = client.sweeps().watch_sweep(message).await.map_err(refused)?.into_inner();
+    let mut sweep = sweep.to_owned();
     let mut state = SweepState::Unspecified;
-    while let Some(update) = updates.message().await.map_err(refused)? {
-        state = update.sweep.as_ref().map_or(state, |sweep| sweep.state());
-        view.update(&update);
+    let mut lost = None;
+    loop {
+        let seen = watch_once(client, &mut sweep, &mut state, &mut view).await;
+        match (seen, is_open(state)) {
+            (Ok(()), false) => break,
+            // It was seen before, so the coordinator is restarting, or the network is away for a while.
+            (Err(status), true) if status.code() != Code::NotFound => {
+                if lost.replace(()).is_none() {
+                    eprintln!("note: the coordinator cannot be reached ({}); workers go on, waiting for it", status.message());
+                }
+            }
+            (Ok(()), true) => lost = None,
+            (Err(status), _) => return Err(refused(status)),
+        }
+        sleep(Duration::from_secs(1)).await;
     }
     view.finish();
-    if state == SweepState::Running || state == SweepState::Unspecified {
-        return Err(anyhow::anyhow!("the coordinator stopped; the sweep goes on when it is started again").into());
-    }
     Ok(state)
+}
+
+/// Shows the sweep until the stream ends; notes the sweep's whole id and its last state.
+async fn watch_once(client: &Client, sweep: &mut String, state: &mut SweepState, view: &mut View) -> Result<(), Status> {
+    let message = WatchSweepRequest { sweep: sweep.clone() };
+    let mut updates = client.sweeps().watch_sweep(message).await?.into_inner();
+    while let Some(update) = updates.message().await? {
+        if let Some(seen) = &update.sweep {
+            (*sweep, *state) = (seen.id.clone(), seen.state());
+        }
+        view.update(&update);
+    }
+    Ok(())
+}
+
+fn is_open(state: SweepState) -> bool {
+    matches!(state, SweepState::Running | SweepState::Paused | SweepState::Stopping)
 }

@@ -1,5 +1,7 @@
 //! `tinysweep workers`: workers that are, or have been, connected.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -26,7 +28,7 @@ pub async fn execute(args: WorkersArgs) -> Result<(), Failure> {
     let client = Client::connect(&args.coordinator.coordinator).await?;
     let workers = client.sweeps().list_workers(request(ListWorkersRequest {})).await.map_err(refused)?.into_inner().workers;
     let views: Vec<_> = workers.iter().map(WorkerView::from).collect();
-    let headers = vec!["worker", "name", "state", ">slots", ">running", "version"];
+    let headers = vec!["worker", "name", "state", ">slots", ">running", "version", "withheld"];
     let rows = views.iter().map(WorkerView::cells).collect();
     output::print(args.output, &Table { headers, rows }, &json!({ "workers": views }))
 }
@@ -41,17 +43,35 @@ struct WorkerView<'a> {
     running: u32,
     version: &'a str,
     last_seen_ms: i64,
+    device: &'a str,
+    memory_mib: u64,
+    labels: BTreeMap<&'a str, &'a str>,
+    /// Why it gets no work now.
+    withheld: &'a str,
 }
 
 impl<'a> From<&'a Worker> for WorkerView<'a> {
     fn from(worker: &'a Worker) -> Self {
-        let Worker { id, name, state, slots, running, version, last_seen_ms } = worker;
-        Self { worker: id, name, state, slots: *slots, running: *running, version, last_seen_ms: *last_seen_ms }
+        let Worker { id, name, state, slots, running, version, last_seen_ms, withheld, labels, device, memory_mib } = worker;
+        Self {
+            worker: id,
+            name,
+            state,
+            slots: *slots,
+            running: *running,
+            version,
+            last_seen_ms: *last_seen_ms,
+            device,
+            memory_mib: *memory_mib,
+            labels: labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            withheld,
+        }
     }
 }
 
 impl WorkerView<'_> {
     fn cells(&self) -> Vec<String> {
-        [self.worker, self.name, self.state, &self.slots.to_string(), &self.running.to_string(), self.version].map(ToOwned::to_owned).into()
+        let (slots, running) = (self.slots.to_string(), self.running.to_string());
+        [self.worker, self.name, self.state, &slots, &running, self.version, self.withheld].map(ToOwned::to_owned).into()
     }
 }

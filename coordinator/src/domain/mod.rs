@@ -1,12 +1,16 @@
 //! What the coordinator knows and decides, without IO: no async, SQL, gRPC, files, environment or clock in here.
 
 pub mod baselines;
+pub mod checkpoint;
+pub mod failure;
+pub mod health;
 pub mod ids;
 pub mod leaderboard;
 pub mod lifecycle;
 pub mod outcome;
 pub mod pareto;
 pub mod plan;
+pub mod policy;
 pub mod sampler;
 pub mod space;
 pub mod spec;

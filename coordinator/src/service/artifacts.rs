@@ -32,7 +32,7 @@ impl ArtifactService for Services {
             }
             let mut present = Vec::with_capacity(names.len());
             for name in &names {
-                present.push(self.0.artifacts.size(name).await?.is_some());
+                present.push(self.0.artifacts.touch(name).await?.is_some());
             }
             Ok(StatArtifactsResponse { present })
         })

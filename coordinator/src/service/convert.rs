@@ -7,20 +7,30 @@ use tinysweep_proto::v1;
 use super::status::ServiceError;
 use crate::{
     domain::{
+        checkpoint::Checkpoint,
+        failure::FailureKind,
         ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
-        lifecycle::{FailureKind, ReplicateStatus, SweepState},
+        lifecycle::{ReplicateStatus, SweepState, SweepVerb},
         metric_name,
         outcome::TrialOutcome,
+        policy::Traits,
         spec::Role,
     },
     live::LiveProgress,
-    store::{AttemptRecord, Greeting, Progress, ReplicateRecord, Report, RunningRecord, SweepRecord, TrialRecord, WorkerRecord, goal_name},
+    store::{
+        AttemptRecord, Changes, Greeting, Progress, ReplicateRecord, Report, RunningRecord, Standing, SweepRecord, TrialRecord,
+        WorkerRecord, goal_name,
+    },
 };
 
 /// The most metric points in one message.
 const POINTS_LIMIT: usize = 10_000;
 /// The most attempts that one hello may claim.
 const CLAIMS_LIMIT: usize = 1000;
+/// The most labels of one worker.
+const LABELS_LIMIT: usize = 64;
+/// The most lines in one message.
+const LINES_LIMIT: usize = 1000;
 /// The most slots of one worker.
 const SLOTS_LIMIT: u32 = 1024;
 /// The most characters of a text for people; what is longer is cut.
@@ -51,7 +61,7 @@ pub fn attempt_key(message: Option<v1::AttemptRef>) -> Result<AttemptKey, Servic
 /// # Errors
 /// The id or the number of slots is impossible.
 pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
-    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, .. } = message;
+    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, labels, device, memory_mib, allows_commands } = message;
     let id = WorkerId::parse(&worker_id).map_err(|error| ServiceError::invalid("hello.worker_id", error.to_string()))?;
     if !(1..=SLOTS_LIMIT).contains(&slots) {
         return Err(ServiceError::invalid("hello.slots", format!("must be 1 to {SLOTS_LIMIT}, not {slots}")));
@@ -59,8 +69,13 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
     if running.len() > CLAIMS_LIMIT {
         return Err(ServiceError::invalid("hello.running", format!("are {}, of {CLAIMS_LIMIT} at the most", running.len())));
     }
+    if labels.len() > LABELS_LIMIT {
+        return Err(ServiceError::invalid("hello.labels", format!("are {}, of {LABELS_LIMIT} at the most", labels.len())));
+    }
+    let labels = labels.into_iter().map(|(name, value)| (cut(&name, NAME_LIMIT), cut(&value, NAME_LIMIT))).collect();
+    let traits = Traits { device: cut(&device, NAME_LIMIT), memory_mib, labels, allows_commands };
     let running = running.into_iter().map(|attempt| attempt_key(Some(attempt))).collect::<Result<_, _>>()?;
-    Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots }, running))
+    Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots, traits }, running))
 }
 
 /// A report of progress: what is stored, what is shown, and how many points were left out because they are no numbers
@@ -112,9 +127,45 @@ pub fn failed(message: &v1::Failed) -> Report {
         v1::FailureKind::Panic => FailureKind::Panic,
         v1::FailureKind::Data => FailureKind::Data,
         v1::FailureKind::Checkpoint => FailureKind::Checkpoint,
-        _ => FailureKind::Other,
+        v1::FailureKind::OutOfMemory => FailureKind::OutOfMemory,
+        v1::FailureKind::Timeout => FailureKind::Timeout,
+        v1::FailureKind::Command => FailureKind::Command,
+        v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
     };
     Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
+}
+
+/// A hand-back as reported.
+pub fn handed_back(message: &v1::HandedBack) -> Report {
+    Report::HandedBack { reason: cut(&message.reason, TEXT_LIMIT) }
+}
+
+/// A checkpoint as reported.
+///
+/// # Errors
+/// It cannot be one.
+pub fn checkpoint(message: v1::Checkpointed) -> Result<Checkpoint, ServiceError> {
+    let v1::Checkpoint { step, bytes, chunks } = message.checkpoint.ok_or_else(|| ServiceError::invalid("checkpoint", "is missing"))?;
+    let checkpoint = Checkpoint { step, bytes, chunks };
+    checkpoint.check().map_err(|problem| ServiceError::invalid("checkpoint", problem))?;
+    Ok(checkpoint)
+}
+
+/// A checkpoint as workers get it.
+pub fn checkpoint_message(checkpoint: Checkpoint) -> v1::Checkpoint {
+    let Checkpoint { step, bytes, chunks } = checkpoint;
+    v1::Checkpoint { step, bytes, chunks }
+}
+
+/// Lines for people as reported; long ones are cut.
+///
+/// # Errors
+/// There are too many.
+pub fn log_lines(message: v1::LogLines) -> Result<Report, ServiceError> {
+    if message.lines.len() > LINES_LIMIT {
+        return Err(ServiceError::invalid("log_lines.lines", format!("are {}, of {LINES_LIMIT} at the most", message.lines.len())));
+    }
+    Ok(Report::Logged(message.lines.iter().map(|line| cut(line, TEXT_LIMIT)).collect()))
 }
 
 fn cut(text: &str, limit: usize) -> String {
@@ -123,7 +174,8 @@ fn cut(text: &str, limit: usize) -> String {
 
 /// A sweep for users.
 pub fn sweep(record: SweepRecord) -> v1::Sweep {
-    let SweepRecord { id, name, method, metric, goal, state, trials, counts, created_ms, ended_ms, dataset } = record;
+    let SweepRecord { id, name, method, metric, goal, state, trials, counts, created_ms, ended_ms, dataset, standing } = record;
+    let Standing { priority, share, max_parallel } = standing;
     v1::Sweep {
         id: id.to_string(),
         name,
@@ -141,6 +193,9 @@ pub fn sweep(record: SweepRecord) -> v1::Sweep {
         created_ms,
         ended_ms,
         dataset: Some((&dataset).into()),
+        priority,
+        share,
+        max_parallel,
     }
 }
 
@@ -149,10 +204,47 @@ const fn sweep_state(state: SweepState) -> v1::SweepState {
         SweepState::Running => v1::SweepState::Running,
         SweepState::Completed => v1::SweepState::Completed,
         SweepState::Cancelled => v1::SweepState::Cancelled,
+        SweepState::Paused => v1::SweepState::Paused,
+        SweepState::Stopping => v1::SweepState::Stopping,
+        SweepState::Stopped => v1::SweepState::Stopped,
     }
 }
 
-const fn trial_state(status: ReplicateStatus) -> v1::TrialState {
+/// What a user wants of a sweep.
+///
+/// # Errors
+/// It is nothing that this coordinator knows.
+pub fn verb(verb: v1::SweepVerb) -> Result<SweepVerb, ServiceError> {
+    match verb {
+        v1::SweepVerb::Pause => Ok(SweepVerb::Pause),
+        v1::SweepVerb::Resume => Ok(SweepVerb::Resume),
+        v1::SweepVerb::Stop => Ok(SweepVerb::Stop),
+        v1::SweepVerb::Cancel => Ok(SweepVerb::Cancel),
+        v1::SweepVerb::Retry => Ok(SweepVerb::Retry),
+        v1::SweepVerb::Unspecified => Err(ServiceError::invalid("verb", "is missing or unknown")),
+    }
+}
+
+/// What a user changes about a sweep.
+///
+/// # Errors
+/// A share or a limit is 0.
+pub fn changes(message: &v1::UpdateSweepRequest) -> Result<Changes, ServiceError> {
+    use v1::update_sweep_request::Parallel;
+    let max_parallel = message.parallel.as_ref().map(|parallel| match parallel {
+        Parallel::MaxParallel(most) => Some(*most),
+        Parallel::NoMaxParallel(_) => None,
+    });
+    for (field, number) in [("share", message.share), ("max_parallel", max_parallel.flatten())] {
+        if number == Some(0) {
+            return Err(ServiceError::invalid(field, "must be at least 1"));
+        }
+    }
+    Ok(Changes { priority: message.priority, share: message.share, max_parallel })
+}
+
+/// The state of a replicate for users.
+pub const fn trial_state(status: ReplicateStatus) -> v1::TrialState {
     match status {
         ReplicateStatus::Queued => v1::TrialState::Queued,
         ReplicateStatus::Running => v1::TrialState::Running,
@@ -195,8 +287,8 @@ pub fn replicate(record: ReplicateRecord) -> v1::Replicate {
 }
 
 fn attempt(record: AttemptRecord) -> v1::Attempt {
-    let AttemptRecord { number, state, worker, reason, started_ms, ended_ms, step } = record;
-    v1::Attempt { number, state: state.name().into(), worker, reason, started_ms, ended_ms, step }
+    let AttemptRecord { number, state, worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step } = record;
+    v1::Attempt { number, state: state.name().into(), worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step }
 }
 
 /// What runs, with what it said last where this process has heard it.
@@ -218,11 +310,23 @@ pub fn running(record: RunningRecord, live: Option<LiveProgress>) -> v1::Running
     }
 }
 
-/// A worker for users; `heard_ms` is when it last spoke, where a session knows.
-pub fn worker(record: WorkerRecord, heard_ms: Option<i64>) -> v1::Worker {
-    let WorkerRecord { greeting: Greeting { id, name, version, slots }, state, running, last_seen_ms } = record;
-    let last_seen_ms = heard_ms.unwrap_or(last_seen_ms);
-    v1::Worker { id: id.to_string(), name, state: state.name().into(), slots, running, version, last_seen_ms }
+/// A worker for users. `heard_ms` is when it last spoke, and `withheld` why it gets no work, where a session knows.
+pub fn worker(record: WorkerRecord, heard_ms: Option<i64>, withheld: Option<String>) -> v1::Worker {
+    let WorkerRecord { greeting: Greeting { id, name, version, slots, traits }, state, health: _, running, last_seen_ms } = record;
+    let Traits { device, memory_mib, labels, allows_commands: _ } = traits;
+    v1::Worker {
+        id: id.to_string(),
+        name,
+        state: state.name().into(),
+        slots,
+        running,
+        version,
+        last_seen_ms: heard_ms.unwrap_or(last_seen_ms),
+        withheld: withheld.unwrap_or_default(),
+        labels: labels.into_iter().collect(),
+        device,
+        memory_mib,
+    }
 }
 
 #[cfg(test)]

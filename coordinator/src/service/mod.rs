@@ -1,8 +1,11 @@
 //! The gRPC services: convert, call, convert.
 
 pub mod artifacts;
+mod control;
 pub mod convert;
+mod explain;
 mod leaderboard;
+mod logs;
 pub mod session;
 pub mod status;
 mod submit;

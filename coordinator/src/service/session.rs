@@ -15,13 +15,16 @@ use tracing::{info, warn};
 
 use super::{convert, status::ServiceError};
 use crate::{
-    clock::now_ms,
-    domain::ids::{AttemptKey, WorkerId},
+    clock::{moment, now_ms},
+    domain::{
+        failure::FailureKind,
+        ids::{AttemptKey, WorkerId},
+    },
     live::LiveProgress,
     reconcile,
-    sessions::{CommandSender, Generation, Opened},
+    sessions::{Capacity, CommandSender, Generation, Opened, quarantine},
     shared::Shared,
-    store::{Applied, Greeting, LeaseContent, Report},
+    store::{Applied, Greeting, LeaseContent, Report, StoreError},
 };
 
 /// Serves one stream to its end.
@@ -56,10 +59,13 @@ async fn greet(
     };
     let (greeting, running) = check(hello)?;
     let Opened { generation, ended, replaced } = open(shared, &greeting, running, commands).await.map_err(Status::from)?;
-    let Greeting { id: worker, name, version, slots } = greeting;
+    let Greeting { id: worker, name, version, slots, .. } = greeting;
     info!(%worker, name, version, slots, replaced, "worker joined");
     shared.wake.notify_one();
-    Ok((Session { shared: shared.clone(), worker, generation, commands: commands.clone(), taken: 0, acknowledged: 0 }, ended))
+    Ok((
+        Session { shared: shared.clone(), worker, generation, commands: commands.clone(), taken: 0, acknowledged: 0, is_spotless: false },
+        ended,
+    ))
 }
 
 fn check(hello: Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
@@ -73,7 +79,7 @@ fn check(hello: Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
 async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, commands: &CommandSender) -> Result<Opened, ServiceError> {
     // No lease is decided meanwhile: each is either among those that are read here, or sent to the new stream.
     let _turn = shared.dispatch.lock().await;
-    shared.store.greet(greeting, now_ms()).await?;
+    let health = shared.store.greet(greeting, now_ms()).await?;
     let leased = shared.store.running_on(&greeting.id).await?;
     let mut first = vec![Command::Welcome(Welcome {
         heartbeat_secs: shared.heartbeat.as_secs().try_into().unwrap_or(u32::MAX),
@@ -90,7 +96,8 @@ async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, co
             first.push(stop(attempt, refusal.to_string()));
         }
     }
-    let opened = shared.sessions.open(&greeting.id, greeting.slots, commands.clone(), Instant::now());
+    let capacity = Capacity { slots: greeting.slots, traits: Arc::new(greeting.traits.clone()), health };
+    let opened = shared.sessions.open(&greeting.id, capacity, commands.clone(), Instant::now());
     for command in first {
         // In a new channel there is room for as many as a worker has slots; one that claims more is cut off.
         shared.sessions.send(&greeting.id, command);
@@ -112,6 +119,8 @@ struct Session {
     taken: u64,
     /// The last that the worker has been told of.
     acknowledged: u64,
+    /// Nothing speaks against the worker.
+    is_spotless: bool,
 }
 
 /// What an event does to the session.
@@ -193,27 +202,71 @@ impl Session {
                 let attempt = convert::attempt_key(message.attempt.take())?;
                 self.report(numbered(seq)?, &attempt, &convert::failed(&message), None).await
             }
-            Event::Checkpointed(_) | Event::HandedBack(_) | Event::LogLines(_) | Event::Draining(_) => {
-                Err(ServiceError::invalid("event", "is not taken by this coordinator"))
+            Event::HandedBack(mut message) => {
+                let attempt = convert::attempt_key(message.attempt.take())?;
+                self.report(numbered(seq)?, &attempt, &convert::handed_back(&message), None).await
+            }
+            Event::Checkpointed(mut message) => {
+                let attempt = convert::attempt_key(message.attempt.take())?;
+                let checkpoint = convert::checkpoint(message)?;
+                let report = match self.missing_chunk(&checkpoint.chunks).await? {
+                    None => Report::Checkpointed(checkpoint),
+                    Some(chunk) => Report::Logged(vec![format!(
+                        "the checkpoint of step {} was dropped: nobody has put its chunk {chunk}",
+                        checkpoint.step
+                    )]),
+                };
+                self.report(numbered(seq)?, &attempt, &report, None).await
+            }
+            Event::LogLines(mut message) => {
+                let attempt = convert::attempt_key(message.attempt.take())?;
+                self.report(numbered(seq)?, &attempt, &convert::log_lines(message)?, None).await
+            }
+            Event::Draining(_) => {
+                info!(worker = %self.worker, "worker drains: it takes no more leases");
+                self.shared.sessions.drains(&self.worker);
+                Ok(Next::Continue)
             }
         }
     }
 
+    /// A checkpoint that lacks a chunk would be found out only when someone has to go on from it.
+    async fn missing_chunk(&self, chunks: &[String]) -> Result<Option<String>, ServiceError> {
+        for chunk in chunks {
+            if self.shared.artifacts.touch(chunk).await?.is_none() {
+                return Ok(Some(chunk.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     async fn report(&mut self, seq: u64, attempt: &AttemptKey, report: &Report, live: Option<LiveProgress>) -> Result<Next, ServiceError> {
-        let applied = self.shared.store.apply(&self.worker, seq, attempt, report, now_ms()).await?;
+        let applied = self.shared.store.apply(&self.worker, seq, attempt, report, moment()).await?;
         self.taken = seq;
         match (applied, live) {
             (Applied::Counted, Some(live)) => self.shared.live.report(attempt, live),
             (Applied::Duplicate, _) => {}
-            (Applied::Counted, None) => {
-                self.ended(attempt, report);
-                if let Report::Completed(outcome) = report {
+            (Applied::Counted, None) => match report {
+                Report::Progress(_) | Report::Checkpointed(_) | Report::Logged(_) => {}
+                Report::HandedBack { reason } => {
+                    info!(%attempt, worker = %self.worker, reason, "attempt handed back");
+                    self.freed(attempt);
+                }
+                Report::Failed { kind, message } => {
+                    warn!(%attempt, worker = %self.worker, kind = kind.label(), message, "attempt failed");
+                    self.judge(Some((*kind, message))).await?;
+                    self.freed(attempt);
+                }
+                Report::Completed(outcome) => {
+                    info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt completed");
+                    self.freed(attempt);
+                    self.judge(None).await?;
                     self.compare_parameters(attempt, outcome.parameters).await?;
                 }
-            }
+            },
             (Applied::Rejected(problem), _) => {
                 warn!(%attempt, worker = %self.worker, problem, "a result that cannot stand was taken as a failure");
-                self.ended(attempt, report);
+                self.freed(attempt);
             }
             (Applied::Dropped(refusal), _) => {
                 info!(%attempt, worker = %self.worker, reason = %refusal, "a report was dropped; its attempt does not count any more");
@@ -233,23 +286,35 @@ impl Session {
         Ok(())
     }
 
-    fn ended(&self, attempt: &AttemptKey, report: &Report) {
-        match report {
-            Report::Failed { kind, message } => warn!(%attempt, worker = %self.worker, kind = kind.label(), message, "attempt failed"),
-            Report::Completed(outcome) => {
-                info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt completed");
-            }
-            Report::Progress(_) => {}
-        }
+    /// A slot is free again.
+    fn freed(&self, attempt: &AttemptKey) {
         self.shared.live.forget(attempt);
         self.shared.wake.notify_one();
+    }
+
+    /// Notes what the end of an attempt says about the worker. Most ends are results of a worker that has only had results; they change
+    /// nothing, and cost nothing.
+    async fn judge(&mut self, failure: Option<(FailureKind, &str)>) -> Result<(), ServiceError> {
+        if failure.is_none() && self.is_spotless {
+            return Ok(());
+        }
+        let health = self.shared.store.judge(&self.worker, failure, now_ms()).await?;
+        self.is_spotless = health == Default::default();
+        if health.is_quarantined(now_ms()) {
+            warn!(worker = %self.worker, reason = quarantine(&health, now_ms()), "worker gets no work for a while");
+        }
+        self.shared.sessions.judge(&self.worker, health);
+        Ok(())
     }
 
     /// The worker leaves: what it still runs is queued again at once.
     async fn goodbye(&mut self, seq: u64) -> Result<Next, ServiceError> {
         let _turn = self.shared.dispatch.lock().await;
         for attempt in self.shared.store.running_on(&self.worker).await? {
-            reconcile::give_up(&self.shared, &attempt, "its worker left").await?;
+            match self.shared.store.take_back(&attempt, &self.worker, "its worker left", moment()).await {
+                Ok(()) | Err(StoreError::Refused(_)) => self.shared.live.forget(&attempt), // refused: it has ended in the meantime
+                Err(error) => return Err(error.into()),
+            }
         }
         self.shared.store.apply_goodbye(&self.worker, seq, now_ms()).await?;
         self.send(Command::Ack(Ack { seq }));

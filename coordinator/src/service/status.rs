@@ -73,9 +73,11 @@ impl ServiceError {
             Self::MissingData { .. } | Self::Protocol { .. } => Kind::Precondition,
             Self::SpecPanic => Kind::Internal,
             Self::Store(error) => match error {
-                StoreError::Ambiguous { .. } | StoreError::TooLarge { .. } => Kind::Invalid,
-                StoreError::NoSuchSweep(_) | StoreError::NoSweeps | StoreError::NoSuchTrial { .. } => Kind::NotFound,
-                StoreError::Refused(_) | StoreError::SweepCompleted(_) => Kind::Precondition,
+                StoreError::Ambiguous { .. } | StoreError::AmbiguousWorker { .. } | StoreError::TooLarge { .. } => Kind::Invalid,
+                StoreError::NoSuchSweep(_) | StoreError::NoSweeps | StoreError::NoSuchTrial { .. } | StoreError::NoSuchWorker(_) => {
+                    Kind::NotFound
+                }
+                StoreError::Refused(_) | StoreError::NotConnected(_) | StoreError::NotAllowed(_) => Kind::Precondition,
                 StoreError::Conflict(_) => Kind::Conflict,
                 StoreError::DiskFull => Kind::Exhausted,
                 StoreError::Inconsistent { .. } => Kind::DataLoss,

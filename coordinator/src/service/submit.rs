@@ -9,10 +9,10 @@ use crate::{
     domain::{
         ids::SweepId,
         sampler::replicate_seed,
-        spec::{Proposal, SweepSpec},
+        spec::{Proposal, Running, SweepSpec},
     },
     shared::Shared,
-    store::{NewSweep, NewTrial, SweepRecord},
+    store::{NewSweep, NewTrial, Standing, SweepRecord},
 };
 
 /// The most bytes of a sweep file.
@@ -61,6 +61,7 @@ fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<(NewSweep, 
         return Err(ServiceError::invalid("replicates", format!("make {replicates} runs, of {REPLICATES_LIMIT} at the most")));
     }
     let note = spec.shortfall(&proposals);
+    let Running { priority, share, max_parallel, policy } = spec.running;
     let sweep = NewSweep {
         id: SweepId::from_random(rand::random()),
         name: spec.name.clone(),
@@ -71,6 +72,8 @@ fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<(NewSweep, 
         yaml,
         file_name,
         dataset,
+        standing: Standing { priority, share, max_parallel },
+        policy,
         trials: proposals.into_iter().map(trial).collect(),
     };
     Ok((sweep, note))

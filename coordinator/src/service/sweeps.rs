@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::{Services, answer, convert, leaderboard, status::ServiceError, submit};
+use super::{Services, answer, control, convert, explain, leaderboard, logs, status::ServiceError, submit};
 use crate::{
     clock::now_ms,
     domain::{
@@ -22,11 +22,14 @@ use crate::{
     store::{RunningRecord, SweepRecord, WorkerState},
 };
 
+/// The most trials of one answer.
+const PAGE_LIMIT: u32 = 1000;
 /// How often a watcher is told.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 #[tonic::async_trait]
 impl SweepService for Services {
+    type StreamLogsStream = ReceiverStream<Result<v1::StreamLogsResponse, Status>>;
     type WatchSweepStream = ReceiverStream<Result<v1::SweepProgress, Status>>;
 
     async fn submit_sweep(&self, request: Request<v1::SubmitSweepRequest>) -> Result<Response<v1::SubmitSweepResponse>, Status> {
@@ -57,9 +60,17 @@ impl SweepService for Services {
 
     async fn list_trials(&self, request: Request<v1::ListTrialsRequest>) -> Result<Response<v1::ListTrialsResponse>, Status> {
         answer(async {
-            let id = self.0.store.find_sweep(&request.into_inner().sweep).await?;
-            let trials = self.0.store.trials(&id).await?;
-            Ok(v1::ListTrialsResponse { trials: trials.into_iter().map(|trial| convert::trial(&id, trial)).collect() })
+            let v1::ListTrialsRequest { sweep, page_size, page_token } = request.into_inner();
+            let id = self.0.store.find_sweep(&sweep).await?;
+            let size = if page_size == 0 { PAGE_LIMIT } else { page_size.min(PAGE_LIMIT) };
+            let first = if page_token.is_empty() { Ok(0) } else { page_token.parse() };
+            let first = first.map_err(|_| ServiceError::invalid("page_token", "is none that this coordinator gave"))?;
+            let trials = self.0.store.trials(&id, first, size).await?;
+            let next = trials.last().filter(|_| trials.len() == size as usize).map(|last| (last.number + 1).to_string());
+            Ok(v1::ListTrialsResponse {
+                trials: trials.into_iter().map(|trial| convert::trial(&id, trial)).collect(),
+                next_page_token: next.unwrap_or_default(),
+            })
         })
         .await
     }
@@ -82,11 +93,47 @@ impl SweepService for Services {
         answer(leaderboard::leaderboard(&self.0.store, request.into_inner())).await
     }
 
-    async fn cancel_sweep(&self, request: Request<v1::CancelSweepRequest>) -> Result<Response<v1::CancelSweepResponse>, Status> {
+    async fn control_sweep(&self, request: Request<v1::ControlSweepRequest>) -> Result<Response<v1::ControlSweepResponse>, Status> {
         answer(async {
-            let id = self.0.store.find_sweep(&request.into_inner().sweep).await?;
-            cancel(&self.0, &id).await?;
-            Ok(v1::CancelSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+            let request = request.into_inner();
+            let verb = convert::verb(request.verb())?;
+            let id = self.0.store.find_sweep(&request.sweep).await?;
+            control::control(&self.0, &id, verb).await?;
+            Ok(v1::ControlSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+        })
+        .await
+    }
+
+    async fn update_sweep(&self, request: Request<v1::UpdateSweepRequest>) -> Result<Response<v1::UpdateSweepResponse>, Status> {
+        answer(async {
+            let request = request.into_inner();
+            let changes = convert::changes(&request)?;
+            let id = self.0.store.find_sweep(&request.sweep).await?;
+            self.0.store.change(&id, changes).await?;
+            info!(sweep = %id, ?changes, "sweep changed");
+            self.0.wake.notify_one();
+            Ok(v1::UpdateSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+        })
+        .await
+    }
+
+    async fn explain_trial(&self, request: Request<v1::ExplainTrialRequest>) -> Result<Response<v1::ExplainTrialResponse>, Status> {
+        answer(async {
+            let v1::ExplainTrialRequest { sweep, trial } = request.into_inner();
+            let id = self.0.store.find_sweep(&sweep).await?;
+            explain::explain(&self.0, &id, trial).await
+        })
+        .await
+    }
+
+    async fn stream_logs(&self, request: Request<v1::StreamLogsRequest>) -> Result<Response<Self::StreamLogsStream>, Status> {
+        logs::stream(&self.0, request.into_inner()).await
+    }
+
+    async fn drain_worker(&self, request: Request<v1::DrainWorkerRequest>) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        answer(async {
+            let worker = control::drain(&self.0, &request.into_inner().worker).await?;
+            Ok(v1::DrainWorkerResponse { worker: Some(convert::worker(worker, None, Some("it is about to leave".to_owned()))) })
         })
         .await
     }
@@ -111,26 +158,13 @@ impl SweepService for Services {
             let workers = self.0.store.workers().await?.into_iter().map(|worker| {
                 let silence = self.0.sessions.silence(&worker.greeting.id, now).filter(|_| worker.state == WorkerState::Connected);
                 let heard_ms = silence.map(|silence| now_ms.saturating_sub_unsigned(silence.as_millis().try_into().unwrap_or(u64::MAX)));
-                convert::worker(worker, heard_ms)
+                let withheld = self.0.sessions.withheld(&worker.greeting.id, now_ms);
+                convert::worker(worker, heard_ms, withheld)
             });
             Ok(v1::ListWorkersResponse { workers: workers.collect() })
         })
         .await
     }
-}
-
-async fn cancel(shared: &Shared, id: &SweepId) -> Result<(), ServiceError> {
-    // Workers hear of the end of these before they hear of the next lease for the same slots.
-    let _turn = shared.dispatch.lock().await;
-    let reason = "cancelled by a user";
-    let stopped = shared.store.cancel_sweep(id, reason, now_ms()).await?;
-    info!(sweep = %id, running = stopped.len(), "sweep cancelled");
-    for (worker, attempt) in &stopped {
-        shared.sessions.send(worker, super::session::stop(attempt, reason.to_owned()));
-    }
-    shared.live.forget_sweep(id);
-    shared.wake.notify_one();
-    Ok(())
 }
 
 /// Sends the state of a sweep until it is final, or until nobody reads any more.
@@ -144,7 +178,7 @@ async fn watch(shared: &Shared, id: &SweepId, sender: &mpsc::Sender<Result<v1::S
             () = sender.closed() => return,
         }
         let (message, last) = match progress(shared, id, &mut best).await {
-            Ok((progress, state)) => (Ok(progress), state != SweepState::Running),
+            Ok((progress, state)) => (Ok(progress), !state.is_open()),
             Err(error) => (Err(error.into()), true),
         };
         if sender.send(message).await.is_err() || last {

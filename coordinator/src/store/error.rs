@@ -1,6 +1,6 @@
 //! What can go wrong with the store.
 
-use crate::domain::lifecycle::{Refusal, SweepCompleted};
+use crate::domain::lifecycle::{NotAllowed, Refusal};
 
 /// An operation of the store that did not succeed. Nothing of it was stored.
 #[derive(Debug, thiserror::Error)]
@@ -44,12 +44,26 @@ pub enum StoreError {
         /// The number.
         trial: u32,
     },
+    /// No worker is called so.
+    #[error("no worker's name or id begins with `{0}`; `tinysweep workers` lists them")]
+    NoSuchWorker(String),
+    /// Several workers are called so.
+    #[error("several workers' names or ids begin with `{given}`: {matches}; give an id, from `tinysweep workers --output json`")]
+    AmbiguousWorker {
+        /// What was given.
+        given: String,
+        /// Some of them.
+        matches: String,
+    },
+    /// The worker is not here.
+    #[error("worker {0} is not connected")]
+    NotConnected(String),
     /// The state of a replicate does not allow it.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The state of the sweep does not allow it.
     #[error(transparent)]
-    SweepCompleted(#[from] SweepCompleted),
+    NotAllowed(#[from] NotAllowed),
     /// A peer's number that no column can hold.
     #[error("{what} {number} is too large")]
     TooLarge {

@@ -1,12 +1,25 @@
-//! Replicates and their attempts: the queue, leases, and the one place where their states are written.
+//! Leases: what waits, who gets it, and what a worker is to be running.
+
+use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
 use tinysweep_proto::dataset::Dataset;
 
-use super::{Store, StoreError, error::inconsistent, sweeps::dataset_from_json};
-use crate::domain::{
-    ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
-    lifecycle::{AttemptChange, Event, Refusal, ReplicateState, ReplicateStatus, SweepState},
+use super::{
+    Store, StoreError,
+    error::{inconsistent, signed},
+    replicates::{attempt_key, load, no_such_replicate, policy_from_json, stored_worker, transition, unknown},
+    sweeps::dataset_from_json,
+};
+use crate::{
+    clock::Moment,
+    domain::{
+        checkpoint::Checkpoint,
+        ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
+        lifecycle::{Event, Refusal, Replicate},
+        plan::Assignment,
+        policy::Policy,
+    },
 };
 
 /// What a worker needs to run an attempt.
@@ -18,28 +31,24 @@ pub struct LeaseContent {
     pub seed: u64,
     /// What to train and measure on.
     pub dataset: Dataset,
+    /// How it is to be run.
+    pub policy: Policy,
+    /// Where to go on; none for a start from nothing.
+    pub resume: Option<Checkpoint>,
+}
+
+/// A new attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Leased {
+    /// Its name.
+    pub attempt: AttemptKey,
+    /// Whose it is.
+    pub worker: WorkerId,
+    /// What the worker needs.
+    pub content: LeaseContent,
 }
 
 impl Store {
-    /// The first `limit` replicates that wait, in the order in which they should run.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn queue(&self, limit: u32) -> Result<Vec<ReplicateKey>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT s.id AS sweep, t.number AS "trial: u32", r.replicate AS "replicate: u32"
-               FROM replicates r JOIN sweeps s ON s.sequence = r.sweep_sequence JOIN trials t ON t.id = r.trial_id
-               WHERE r.state = 'queued' ORDER BY r.sweep_sequence, r.replicate, r.trial_id LIMIT ?"#,
-            limit
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| ReplicateKey { sweep: SweepId::named(row.sweep), trial: row.trial, replicate: row.replicate })
-            .collect())
-    }
-
     /// The attempts that a worker is to be running.
     ///
     /// # Errors
@@ -55,36 +64,59 @@ impl Store {
         )
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|row| AttemptKey {
-                replicate: ReplicateKey { sweep: SweepId::named(row.sweep), trial: row.trial, replicate: row.replicate },
-                number: AttemptNumber(row.number),
-            })
-            .collect())
+        Ok(rows.into_iter().map(|row| attempt_key(row.sweep, row.trial, row.replicate, row.number)).collect())
     }
 
-    /// Leases a replicate to a worker; `why` is kept. Returns the new attempt.
+    /// How many slots are taken on each worker; those without are left out.
     ///
     /// # Errors
-    /// The replicate is not queued any more.
-    pub async fn lease(&self, replicate: &ReplicateKey, worker: &WorkerId, why: &str, now_ms: i64) -> Result<AttemptKey, StoreError> {
+    /// The database fails or contradicts itself.
+    pub async fn taken_slots(&self) -> Result<HashMap<WorkerId, u32>, StoreError> {
+        let rows =
+            sqlx::query!(r#"SELECT worker_id, SUM(slots) AS "slots!: u32" FROM attempts WHERE state = 'running' GROUP BY worker_id"#)
+                .fetch_all(&self.readers)
+                .await?;
+        rows.into_iter().map(|row| Ok((stored_worker(&row.worker_id)?, row.slots))).collect()
+    }
+
+    /// Leases replicates to workers, all in one write. What is not queued any more is left out of the answer.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself; then nothing is leased.
+    pub async fn lease(&self, assignments: Vec<Assignment>, at: Moment) -> Result<Vec<Leased>, StoreError> {
         let mut tx = self.begin().await?;
-        let next = transition(&mut tx, replicate, Event::Lease { worker: worker.clone() }, why, now_ms).await?;
+        let mut leased = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            match lease(&mut tx, assignment, at).await {
+                Err(StoreError::Refused(_)) => {} // cancelled in the meantime
+                other => leased.push(other?),
+            }
+        }
         tx.commit().await?;
-        Ok(AttemptKey { replicate: replicate.clone(), number: AttemptNumber(next.attempts()) })
+        Ok(leased)
     }
 
     /// Gives an attempt up as lost; its replicate is queued again, or fails after too many.
     ///
     /// # Errors
     /// The attempt is not running any more.
-    pub async fn lose(&self, attempt: &AttemptKey, why: &str, now_ms: i64) -> Result<ReplicateState, StoreError> {
+    pub async fn lose(&self, attempt: &AttemptKey, why: &str, at: Moment) -> Result<Replicate, StoreError> {
         let mut tx = self.begin().await?;
         let event = Event::Lose { attempt: attempt.number, reason: why.to_owned() };
-        let next = transition(&mut tx, &attempt.replicate, event, "", now_ms).await?;
+        let (_, next) = transition(&mut tx, &attempt.replicate, event, "", at).await?;
         tx.commit().await?;
         Ok(next)
+    }
+
+    /// Takes an attempt back from a worker that leaves: no fault of the attempt.
+    ///
+    /// # Errors
+    /// The attempt is not running any more.
+    pub async fn take_back(&self, attempt: &AttemptKey, worker: &WorkerId, why: &str, at: Moment) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: why.to_owned() };
+        transition(&mut tx, &attempt.replicate, event, "", at).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Why an attempt does not count any more; none where it runs on that worker.
@@ -94,28 +126,54 @@ impl Store {
     pub async fn refusal(&self, worker: &WorkerId, attempt: &AttemptKey) -> Result<Option<Refusal>, StoreError> {
         let mut reader = self.readers.acquire().await?;
         let loaded = load(&mut reader, &attempt.replicate).await?;
-        Ok(loaded.map_or_else(|| Some(unknown(attempt)), |loaded| loaded.state.expect_running_on(attempt.number, worker).err()))
+        Ok(loaded.map_or_else(|| Some(unknown(attempt)), |loaded| loaded.replicate.expect_running_on(attempt.number, worker).err()))
     }
 
-    /// What a worker needs to run this replicate; the same for every attempt.
+    /// What a worker needs to run this replicate now.
     ///
     /// # Errors
     /// There is no such replicate.
     pub async fn lease_content(&self, replicate: &ReplicateKey) -> Result<LeaseContent, StoreError> {
-        let sweep = replicate.sweep.as_str();
-        let row = sqlx::query_as!(
-            LeaseRow,
-            r#"SELECT t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json
-               FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
-               WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
-            sweep,
-            replicate.trial,
-            replicate.replicate
-        )
-        .fetch_optional(&self.readers)
-        .await?;
-        row.ok_or_else(|| no_such_replicate(replicate))?.try_into()
+        let mut reader = self.readers.acquire().await?;
+        content(&mut reader, replicate).await
     }
+}
+
+async fn lease(tx: &mut SqliteConnection, assignment: Assignment, at: Moment) -> Result<Leased, StoreError> {
+    let Assignment { replicate, worker, slots, reason } = assignment;
+    let (loaded, next) = transition(tx, &replicate, Event::Lease { worker: worker.clone() }, &reason, at).await?;
+    let content = content(tx, &replicate).await?;
+    let resumed = signed("step", content.resume.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
+    if slots > 1 || resumed > 0 {
+        sqlx::query!(
+            "UPDATE attempts SET slots = ?, resumed_step = ? WHERE replicate_id = ? AND number = ?",
+            slots,
+            resumed,
+            loaded.id,
+            next.attempts
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(Leased { attempt: AttemptKey { replicate, number: AttemptNumber(next.attempts) }, worker, content })
+}
+
+async fn content(tx: &mut SqliteConnection, replicate: &ReplicateKey) -> Result<LeaseContent, StoreError> {
+    let sweep = replicate.sweep.as_str();
+    let row = sqlx::query_as!(
+        LeaseRow,
+        r#"SELECT t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json, s.policy_json,
+             (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
+              FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS "resume: String"
+           FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
+           WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
+        sweep,
+        replicate.trial,
+        replicate.replicate
+    )
+    .fetch_optional(tx)
+    .await?;
+    row.ok_or_else(|| no_such_replicate(replicate))?.try_into()
 }
 
 /// The attempts of a sweep that run, with their workers.
@@ -130,192 +188,8 @@ pub(super) async fn running_of_sweep(tx: &mut SqliteConnection, sweep: &SweepId)
     .fetch_all(tx)
     .await?;
     rows.into_iter()
-        .map(|row| {
-            let replicate = ReplicateKey { sweep: sweep.clone(), trial: row.trial, replicate: row.replicate };
-            Ok((stored_worker(&row.worker)?, AttemptKey { replicate, number: AttemptNumber(row.number) }))
-        })
+        .map(|row| Ok((stored_worker(&row.worker)?, attempt_key(sweep.to_string(), row.trial, row.replicate, row.number))))
         .collect()
-}
-
-/// A replicate as the store has it.
-pub(super) struct Loaded {
-    pub(super) id: i64,
-    pub(super) sweep_sequence: i64,
-    /// The metric by which its sweep ranks.
-    pub(super) metric: String,
-    /// Row of the attempt that runs.
-    pub(super) alive: Option<i64>,
-    pub(super) state: ReplicateState,
-}
-
-/// Reads a replicate; none where it does not exist.
-pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) -> Result<Option<Loaded>, StoreError> {
-    let sweep = replicate.sweep.as_str();
-    let row = sqlx::query_as!(
-        ReplicateRow,
-        r#"SELECT r.id, r.sweep_sequence, s.metric, r.state, r.attempts AS "attempts: u32", r.reason,
-             a.id AS "alive_id?", a.number AS "alive_number?: u32", a.worker_id AS "alive_worker?"
-           FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
-           LEFT JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running'
-           WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
-        sweep,
-        replicate.trial,
-        replicate.replicate
-    )
-    .fetch_optional(tx)
-    .await?;
-    row.map(Loaded::try_from).transpose()
-}
-
-/// Performs what follows from `event`, and settles the sweep where this was its last open replicate.
-pub(super) async fn transition(
-    tx: &mut SqliteConnection,
-    replicate: &ReplicateKey,
-    event: Event,
-    lease_reason: &str,
-    now_ms: i64,
-) -> Result<ReplicateState, StoreError> {
-    let loaded = load(tx, replicate).await?.ok_or_else(|| no_such_replicate(replicate))?;
-    perform(tx, replicate, &loaded, event, lease_reason, now_ms).await
-}
-
-/// The same for a replicate that was read in this transaction.
-pub(super) async fn perform(
-    tx: &mut SqliteConnection,
-    replicate: &ReplicateKey,
-    loaded: &Loaded,
-    event: Event,
-    lease_reason: &str,
-    now_ms: i64,
-) -> Result<ReplicateState, StoreError> {
-    let following = loaded.state.apply(event)?;
-    let (from, from_attempts) = (loaded.state.status().name(), loaded.state.attempts());
-    let (state, attempts, reason) = (following.next.status().name(), following.next.attempts(), following.next.reason());
-    let changed = sqlx::query!(
-        "UPDATE replicates SET state = ?, attempts = ?, reason = ? WHERE id = ? AND state = ? AND attempts = ?",
-        state,
-        attempts,
-        reason,
-        loaded.id,
-        from,
-        from_attempts
-    )
-    .execute(&mut *tx)
-    .await?;
-    expect_one(changed.rows_affected(), replicate)?;
-    if let Some(change) = following.attempt {
-        change_attempt(tx, replicate, loaded.id, change, lease_reason, now_ms).await?;
-    }
-    if following.next.status().is_final() {
-        settle_sweep(tx, loaded.sweep_sequence, now_ms).await?;
-    }
-    Ok(following.next)
-}
-
-async fn change_attempt(
-    tx: &mut SqliteConnection,
-    replicate: &ReplicateKey,
-    replicate_id: i64,
-    change: AttemptChange,
-    lease_reason: &str,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let changed = match change {
-        AttemptChange::Begins { number, worker } => {
-            let worker = worker.as_str();
-            sqlx::query!(
-                "INSERT INTO attempts (replicate_id, number, worker_id, lease_reason, started_ms) VALUES (?, ?, ?, ?, ?)",
-                replicate_id,
-                number.0,
-                worker,
-                lease_reason,
-                now_ms
-            )
-            .execute(tx)
-            .await?
-        }
-        AttemptChange::Ends { number, state, reason } => {
-            let state = state.name();
-            sqlx::query!(
-                "UPDATE attempts SET state = ?, reason = ?, ended_ms = ? WHERE replicate_id = ? AND number = ? AND state = 'running'",
-                state,
-                reason,
-                now_ms,
-                replicate_id,
-                number.0
-            )
-            .execute(tx)
-            .await?
-        }
-    };
-    expect_one(changed.rows_affected(), replicate)
-}
-
-/// A sweep without open replicates has completed, unless a user has cancelled it.
-async fn settle_sweep(tx: &mut SqliteConnection, sequence: i64, now_ms: i64) -> Result<(), StoreError> {
-    // Whether any is open decides, not how many: with 10⁵ replicates a count at every end would be felt.
-    let open = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'queued')
-             OR EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'running') AS "open!: bool""#,
-        sequence
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let (from, next) = (SweepState::Running, SweepState::Running.after_end(u64::from(open)));
-    if next == from {
-        return Ok(());
-    }
-    let (from, next) = (from.name(), next.name());
-    sqlx::query!("UPDATE sweeps SET state = ?, ended_ms = ? WHERE sequence = ? AND state = ?", next, now_ms, sequence, from)
-        .execute(tx)
-        .await?;
-    Ok(())
-}
-
-fn expect_one(changed: u64, replicate: &ReplicateKey) -> Result<(), StoreError> {
-    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict(format!("replicate {replicate}"))) }
-}
-
-fn no_such_replicate(replicate: &ReplicateKey) -> StoreError {
-    inconsistent(format!("replicate {replicate}"), "is spoken of and does not exist")
-}
-
-/// A worker's id that this program once let in.
-pub(super) fn stored_worker(id: &str) -> Result<WorkerId, StoreError> {
-    WorkerId::parse(id).map_err(|error| inconsistent(format!("worker {id}"), error.to_string()))
-}
-
-struct ReplicateRow {
-    id: i64,
-    sweep_sequence: i64,
-    metric: String,
-    state: String,
-    attempts: u32,
-    reason: String,
-    alive_id: Option<i64>,
-    alive_number: Option<u32>,
-    alive_worker: Option<String>,
-}
-
-impl TryFrom<ReplicateRow> for Loaded {
-    type Error = StoreError;
-
-    fn try_from(row: ReplicateRow) -> Result<Self, StoreError> {
-        let ReplicateRow { id, sweep_sequence, metric, state: state_name, attempts, reason, alive_id, alive_number, alive_worker } = row;
-        let wrong = |problem: String| inconsistent(format!("replicates row {id}"), problem);
-        let status = ReplicateStatus::from_name(&state_name).ok_or_else(|| wrong(format!("state `{state_name}`")))?;
-        let state = match (status, alive_number, alive_worker) {
-            (ReplicateStatus::Running, Some(number), Some(worker)) if number == attempts => {
-                ReplicateState::Running { attempt: AttemptNumber(number), worker: stored_worker(&worker)? }
-            }
-            (ReplicateStatus::Queued, None, None) => ReplicateState::Queued { attempts, reason },
-            (ReplicateStatus::Completed, None, None) => ReplicateState::Completed { attempt: AttemptNumber(attempts) },
-            (ReplicateStatus::Failed, None, None) => ReplicateState::Failed { attempt: AttemptNumber(attempts), reason },
-            (ReplicateStatus::Cancelled, None, None) => ReplicateState::Cancelled { attempts, reason },
-            (_, number, _) => return Err(wrong(format!("{state_name} after {attempts} attempts while attempt {number:?} is alive"))),
-        };
-        Ok(Self { id, sweep_sequence, metric, alive: alive_id, state })
-    }
 }
 
 struct LeaseRow {
@@ -323,18 +197,26 @@ struct LeaseRow {
     seed: u64,
     sweep: String,
     dataset_json: String,
+    policy_json: String,
+    resume: Option<String>,
 }
 
 impl TryFrom<LeaseRow> for LeaseContent {
     type Error = StoreError;
 
     fn try_from(row: LeaseRow) -> Result<Self, StoreError> {
-        let LeaseRow { config_json, seed, sweep, dataset_json } = row;
-        Ok(Self { config_json, seed, dataset: dataset_from_json(&sweep, &dataset_json)? })
+        let LeaseRow { config_json, seed, sweep, dataset_json, policy_json, resume } = row;
+        let place = format!("sweep {sweep}");
+        let checkpoint = |json: String| {
+            serde_json::from_str(&json).map_err(|error| inconsistent(place.clone(), format!("checkpoint `{json}`: {error}")))
+        };
+        let resume = resume.map(checkpoint).transpose()?;
+        Ok(Self {
+            config_json,
+            seed,
+            dataset: dataset_from_json(&sweep, &dataset_json)?,
+            policy: policy_from_json(&place, &policy_json)?,
+            resume,
+        })
     }
-}
-
-/// What an attempt that nobody here knows of is told.
-pub(super) const fn unknown(attempt: &AttemptKey) -> Refusal {
-    Refusal::Unknown { attempt: attempt.number }
 }

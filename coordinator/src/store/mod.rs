@@ -4,9 +4,14 @@
 //! reads the state that it changes, asks [`lifecycle`](crate::domain::lifecycle) what follows, and repeats in its `WHERE` the
 //! state from which it came. The schema, which is open data, is documented in `migrations/`.
 
+mod checkpoints;
+mod control;
 mod error;
 mod leases;
+mod logs;
 mod open;
+mod queue;
+mod replicates;
 mod reports;
 mod sweeps;
 mod views;
@@ -16,11 +21,12 @@ use std::fs::File;
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+pub use control::Changes;
 pub use error::{StoreError, inconsistent};
-pub use leases::LeaseContent;
+pub use leases::{LeaseContent, Leased};
 pub use open::OpenError;
 pub use reports::{Applied, Progress, Report};
-pub use sweeps::{NewSweep, NewTrial, SweepRecord, goal_name};
+pub use sweeps::{NewSweep, NewTrial, Standing, SweepRecord, goal_name};
 pub use views::{AttemptRecord, ReplicateRecord, ResultRecord, RunningRecord, TrialRecord};
 pub use workers::{Greeting, WorkerRecord, WorkerState};
 

@@ -7,13 +7,20 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, StoreError,
+    checkpoints::{forget_checkpoints, store_checkpoint},
     error::signed,
-    leases::{Loaded, load, perform, unknown},
+    logs::store_lines,
+    replicates::{Loaded, load, perform, unknown},
 };
-use crate::domain::{
-    ids::{AttemptKey, WorkerId},
-    lifecycle::{Event, FailureKind, Refusal},
-    outcome::TrialOutcome,
+use crate::{
+    clock::Moment,
+    domain::{
+        checkpoint::Checkpoint,
+        failure::FailureKind,
+        ids::{AttemptKey, WorkerId},
+        lifecycle::{Event, Refusal},
+        outcome::TrialOutcome,
+    },
 };
 
 /// An event about one attempt.
@@ -30,6 +37,15 @@ pub enum Report {
         /// In the worker's words.
         message: String,
     },
+    /// Its worker gives it back, through no fault of its own.
+    HandedBack {
+        /// Why.
+        reason: String,
+    },
+    /// There is a state of training to go on from.
+    Checkpointed(Checkpoint),
+    /// It has something to say to people.
+    Logged(Vec<String>),
 }
 
 /// Metrics of an attempt since its last report.
@@ -67,11 +83,11 @@ impl Store {
         seq: u64,
         attempt: &AttemptKey,
         report: &Report,
-        now_ms: i64,
+        at: Moment,
     ) -> Result<Applied, StoreError> {
         let mut tx = self.begin().await?;
-        let applied = if advance(&mut tx, worker, seq, now_ms).await? {
-            apply_fresh(&mut tx, worker, attempt, report, now_ms).await?
+        let applied = if advance(&mut tx, worker, seq, at.now_ms).await? {
+            apply_fresh(&mut tx, worker, attempt, report, at).await?
         } else {
             Applied::Duplicate
         };
@@ -109,10 +125,10 @@ async fn apply_fresh(
     worker: &WorkerId,
     attempt: &AttemptKey,
     report: &Report,
-    now_ms: i64,
+    at: Moment,
 ) -> Result<Applied, StoreError> {
     let Some(loaded) = load(tx, &attempt.replicate).await? else { return Ok(Applied::Dropped(unknown(attempt))) };
-    if let Err(refusal) = loaded.state.expect_running_on(attempt.number, worker) {
+    if let Err(refusal) = loaded.replicate.expect_running_on(attempt.number, worker) {
         return Ok(Applied::Dropped(refusal));
     }
     let fail = |kind, message| Event::Fail { attempt: attempt.number, worker: worker.clone(), kind, message };
@@ -122,18 +138,32 @@ async fn apply_fresh(
             Ok(Applied::Counted)
         }
         Report::Failed { kind, message } => {
-            perform(tx, &attempt.replicate, &loaded, fail(*kind, message.clone()), "", now_ms).await?;
+            perform(tx, &attempt.replicate, &loaded, fail(*kind, message.clone()), "", at).await?;
+            Ok(Applied::Counted)
+        }
+        Report::HandedBack { reason } => {
+            let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: reason.clone() };
+            perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
+            Ok(Applied::Counted)
+        }
+        Report::Checkpointed(checkpoint) => {
+            store_checkpoint(tx, &loaded, checkpoint, at.now_ms).await?;
+            Ok(Applied::Counted)
+        }
+        Report::Logged(lines) => {
+            store_lines(tx, &loaded, lines, at.now_ms).await?;
             Ok(Applied::Counted)
         }
         Report::Completed(outcome) => match outcome.check(&loaded.metric) {
             Ok(()) => {
                 let event = Event::Complete { attempt: attempt.number, worker: worker.clone() };
-                perform(tx, &attempt.replicate, &loaded, event, "", now_ms).await?;
+                perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
                 store_outcome(tx, &loaded, outcome).await?;
+                forget_checkpoints(tx, &loaded).await?;
                 Ok(Applied::Counted)
             }
             Err(problem) => {
-                perform(tx, &attempt.replicate, &loaded, fail(FailureKind::BadResult, problem.clone()), "", now_ms).await?;
+                perform(tx, &attempt.replicate, &loaded, fail(FailureKind::BadResult, problem.clone()), "", at).await?;
                 Ok(Applied::Rejected(problem))
             }
         },

@@ -1,4 +1,4 @@
-//! Sweeps: create, find, list, cancel.
+//! Sweeps: create, find, list.
 
 use serde::Serialize;
 use tinysweep_proto::{dataset::Dataset, metric::Goal};
@@ -7,10 +7,7 @@ use super::{
     Store, StoreError,
     error::{inconsistent, signed},
 };
-use crate::domain::{
-    ids::{AttemptKey, SweepId, WorkerId},
-    lifecycle::{Event, SweepState},
-};
+use crate::domain::{ids::SweepId, lifecycle::SweepState, policy::Policy};
 
 /// A sweep to be stored.
 #[derive(Clone, Debug)]
@@ -35,6 +32,21 @@ pub struct NewSweep {
     pub trials: Vec<NewTrial>,
     /// One seed per replicate, the same ones for every trial.
     pub seeds: Vec<u64>,
+    /// How it competes for slots.
+    pub standing: Standing,
+    /// How its trials are to be run.
+    pub policy: Policy,
+}
+
+/// How a sweep competes for slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Higher ones go first.
+    pub priority: i32,
+    /// Of the slots, among sweeps of one priority; at least 1.
+    pub share: u32,
+    /// The most replicates that run at once.
+    pub max_parallel: Option<u32>,
 }
 
 /// A trial to be stored.
@@ -77,6 +89,8 @@ pub struct SweepRecord {
     pub ended_ms: Option<i64>,
     /// What it is trained and measured on.
     pub dataset: Dataset,
+    /// How it competes for slots.
+    pub standing: Standing,
 }
 
 /// How many replicates are in which state.
@@ -104,12 +118,15 @@ impl Store {
     /// The database fails, also where the id is taken.
     pub async fn create_sweep(&self, sweep: &NewSweep, now_ms: i64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let NewSweep { id, name, method, metric, goal, yaml, file_name, dataset, trials, seeds } = sweep;
+        let NewSweep { id, name, method, metric, goal, yaml, file_name, dataset, trials, seeds, standing, policy } = sweep;
         let (id, benchmark, goal) = (id.as_str(), &dataset.benchmark, goal_name(*goal));
         let dataset_json = serde_json::to_string(dataset).expect("strings and numbers have a JSON form");
+        let policy_json = serde_json::to_string(policy).expect("strings and numbers have a JSON form");
+        let Standing { priority, share, max_parallel } = standing;
         let sequence = sqlx::query!(
-            "INSERT INTO sweeps (id, name, benchmark, dataset_json, method, metric, goal, yaml, file_name, created_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sweeps (id, name, benchmark, dataset_json, method, metric, goal, yaml, file_name, created_ms,
+               priority, share, max_parallel, policy_json)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             id,
             name,
             benchmark,
@@ -119,7 +136,11 @@ impl Store {
             goal,
             yaml,
             file_name,
-            now_ms
+            now_ms,
+            priority,
+            share,
+            max_parallel,
+            policy_json
         )
         .execute(&mut *tx)
         .await?
@@ -184,6 +205,7 @@ impl Store {
         let rows = sqlx::query_as!(
             SweepRow,
             r#"SELECT s.id, s.name, s.dataset_json, s.method, s.metric, s.goal, s.state, s.created_ms, s.ended_ms,
+                 s.priority AS "priority: i32", s.share AS "share: u32", s.max_parallel AS "max_parallel: u32",
                  (SELECT COUNT(*) FROM trials t WHERE t.sweep_sequence = s.sequence) AS "trials!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'queued') AS "queued!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'running') AS "running!: u32",
@@ -199,46 +221,6 @@ impl Store {
         .await?;
         rows.into_iter().map(SweepRecord::try_from).collect()
     }
-
-    /// Ends a sweep: what is queued never runs. Returns the attempts that ran, whose workers must be told.
-    ///
-    /// # Errors
-    /// There is no such sweep, or it has completed.
-    pub async fn cancel_sweep(&self, id: &SweepId, reason: &str, now_ms: i64) -> Result<Vec<(WorkerId, AttemptKey)>, StoreError> {
-        let mut tx = self.begin().await?;
-        let sweep = id.as_str();
-        let row = sqlx::query!("SELECT sequence, state FROM sweeps WHERE id = ?", sweep)
-            .fetch_optional(&mut *tx)
-            .await?
-            .ok_or_else(|| StoreError::NoSuchSweep(id.to_string()))?;
-        let from = sweep_state(sweep, &row.state)?;
-        let next = from.cancel()?;
-        if next == from {
-            return Ok(Vec::new());
-        }
-        let (from, next) = (from.name(), next.name());
-        let changed =
-            sqlx::query!("UPDATE sweeps SET state = ?, ended_ms = ? WHERE sequence = ? AND state = ?", next, now_ms, row.sequence, from)
-                .execute(&mut *tx)
-                .await?;
-        if changed.rows_affected() != 1 {
-            return Err(StoreError::Conflict(format!("sweep {id}")));
-        }
-        let running = super::leases::running_of_sweep(&mut tx, id).await?;
-        for (_, attempt) in &running {
-            super::leases::transition(&mut tx, &attempt.replicate, Event::Cancel { reason: reason.to_owned() }, "", now_ms).await?;
-        }
-        // The same transition for all that is queued, in one statement: there may be very many.
-        sqlx::query!(
-            "UPDATE replicates SET state = 'cancelled', reason = ? WHERE sweep_sequence = ? AND state = 'queued'",
-            reason,
-            row.sequence
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(running)
-    }
 }
 
 struct SweepRow {
@@ -251,6 +233,9 @@ struct SweepRow {
     state: String,
     created_ms: i64,
     ended_ms: Option<i64>,
+    priority: i32,
+    share: u32,
+    max_parallel: Option<u32>,
     trials: u32,
     queued: u32,
     running: u32,
@@ -273,6 +258,9 @@ impl TryFrom<SweepRow> for SweepRecord {
             state,
             created_ms,
             ended_ms,
+            priority,
+            share,
+            max_parallel,
             trials,
             queued,
             running,
@@ -295,11 +283,12 @@ impl TryFrom<SweepRow> for SweepRecord {
             created_ms,
             ended_ms,
             dataset,
+            standing: Standing { priority, share, max_parallel },
         })
     }
 }
 
-fn sweep_state(id: &str, name: &str) -> Result<SweepState, StoreError> {
+pub(super) fn sweep_state(id: &str, name: &str) -> Result<SweepState, StoreError> {
     SweepState::from_name(name).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("state `{name}`")))
 }
 

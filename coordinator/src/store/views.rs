@@ -64,6 +64,12 @@ pub struct AttemptRecord {
     pub worker: String,
     /// Why it ended.
     pub reason: String,
+    /// The kind of failure, where it was one; empty else.
+    pub failure: String,
+    /// Why this worker got it.
+    pub lease_reason: String,
+    /// The step that it went on from.
+    pub resumed_step: u64,
     /// In ms since 1970.
     pub started_ms: i64,
     /// In ms since 1970.
@@ -113,12 +119,12 @@ pub struct ResultRecord {
 }
 
 impl Store {
-    /// The trials of a sweep in the order of their numbers.
+    /// Up to `limit` trials of a sweep from number `first`, in the order of their numbers.
     ///
     /// # Errors
     /// The database fails or contradicts itself.
-    pub async fn trials(&self, sweep: &SweepId) -> Result<Vec<TrialRecord>, StoreError> {
-        self.select_trials(sweep, None).await
+    pub async fn trials(&self, sweep: &SweepId, first: u32, limit: u32) -> Result<Vec<TrialRecord>, StoreError> {
+        self.select_trials(sweep, first, limit).await
     }
 
     /// One trial.
@@ -127,10 +133,10 @@ impl Store {
     /// The sweep has none of that number.
     pub async fn trial(&self, sweep: &SweepId, number: u32) -> Result<TrialRecord, StoreError> {
         let missing = || StoreError::NoSuchTrial { sweep: sweep.to_string(), trial: number };
-        self.select_trials(sweep, Some(number)).await?.pop().ok_or_else(missing)
+        self.select_trials(sweep, number, 1).await?.pop().filter(|trial| trial.number == number).ok_or_else(missing)
     }
 
-    async fn select_trials(&self, sweep: &SweepId, number: Option<u32>) -> Result<Vec<TrialRecord>, StoreError> {
+    async fn select_trials(&self, sweep: &SweepId, first: u32, limit: u32) -> Result<Vec<TrialRecord>, StoreError> {
         let id = sweep.as_str();
         let rows = sqlx::query_as!(
             TrialRow,
@@ -144,9 +150,9 @@ impl Store {
                  COALESCE((SELECT x.reason FROM replicates x WHERE x.trial_id = t.id AND x.reason <> '' ORDER BY x.replicate LIMIT 1), '') AS "reason!: String"
                FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
                LEFT JOIN final_metrics m ON m.replicate_id = r.id AND m.name = s.metric
-               WHERE s.id = ?1 AND (?2 IS NULL OR t.number = ?2)
+               WHERE s.id = ?1 AND t.number BETWEEN ?2 AND ?2 + ?3 - 1
                GROUP BY t.id ORDER BY t.number"#,
-            id, number
+            id, first, limit
         )
         .fetch_all(&self.readers)
         .await?;
@@ -186,7 +192,8 @@ impl Store {
 
     async fn attempts(&self, replicate_row: i64) -> Result<Vec<AttemptRecord>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT a.number AS "number: u32", a.state, w.name AS worker, a.reason, a.started_ms, a.ended_ms, a.step AS "step: u64"
+            r#"SELECT a.number AS "number: u32", a.state, w.name AS worker, a.reason, COALESCE(a.failure, '') AS "failure!: String",
+                 a.lease_reason, a.resumed_step AS "resumed_step: u64", a.started_ms, a.ended_ms, a.step AS "step: u64"
                FROM attempts a JOIN workers w ON w.id = a.worker_id WHERE a.replicate_id = ? ORDER BY a.number"#,
             replicate_row
         )
@@ -200,6 +207,9 @@ impl Store {
                     state: AttemptState::from_name(&row.state).ok_or_else(|| inconsistent(place(), format!("state `{}`", row.state)))?,
                     worker: row.worker,
                     reason: row.reason,
+                    failure: row.failure,
+                    lease_reason: row.lease_reason,
+                    resumed_step: row.resumed_step,
                     started_ms: row.started_ms,
                     ended_ms: row.ended_ms,
                     step: row.step,

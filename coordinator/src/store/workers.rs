@@ -1,9 +1,9 @@
 //! Workers: who is here, who has left, who was lost.
 
-use std::collections::HashMap;
+use serde::de::DeserializeOwned;
 
-use super::{Store, StoreError, error::inconsistent, leases::stored_worker};
-use crate::domain::ids::WorkerId;
+use super::{Store, StoreError, error::inconsistent, replicates::stored_worker};
+use crate::domain::{failure::FailureKind, health::Health, ids::WorkerId, policy::Traits};
 
 /// What a worker says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Greeting {
     pub version: String,
     /// Attempts that it runs at once.
     pub slots: u32,
+    /// What it can do.
+    pub traits: Traits,
 }
 
 /// Whether a worker is here.
@@ -51,6 +53,8 @@ pub struct WorkerRecord {
     pub greeting: Greeting,
     /// Whether it is here.
     pub state: WorkerState,
+    /// How it fares.
+    pub health: Health,
     /// Attempts that it is to be running.
     pub running: u32,
     /// When it was last written down, in ms since 1970; while it is connected, sessions know better.
@@ -58,21 +62,50 @@ pub struct WorkerRecord {
 }
 
 impl Store {
-    /// Writes down that a worker is here, for the first time or again.
+    /// Writes down that a worker is here, for the first time or again. Returns how it has fared.
     ///
     /// # Errors
-    /// The database fails.
-    pub async fn greet(&self, greeting: &Greeting, now_ms: i64) -> Result<(), StoreError> {
-        let Greeting { id, name, version, slots } = greeting;
+    /// The database fails or contradicts itself.
+    pub async fn greet(&self, greeting: &Greeting, now_ms: i64) -> Result<Health, StoreError> {
+        let Greeting { id, name, version, slots, traits } = greeting;
         let id = id.as_str();
-        sqlx::query!(
-            "INSERT INTO workers (id, name, version, slots, state, first_seen_ms, last_seen_ms) VALUES (?1, ?2, ?3, ?4, 'connected', ?5, ?5)
-             ON CONFLICT (id) DO UPDATE SET name = ?2, version = ?3, slots = ?4, state = 'connected', last_seen_ms = ?5",
-            id, name, version, slots, now_ms
+        let traits = serde_json::to_string(traits).expect("strings and numbers have a JSON form");
+        let health = sqlx::query_scalar!(
+            "INSERT INTO workers (id, name, version, slots, traits_json, state, first_seen_ms, last_seen_ms)
+               VALUES (?1, ?2, ?3, ?4, ?6, 'connected', ?5, ?5)
+             ON CONFLICT (id) DO UPDATE SET name = ?2, version = ?3, slots = ?4, traits_json = ?6, state = 'connected', last_seen_ms = ?5
+             RETURNING health_json",
+            id,
+            name,
+            version,
+            slots,
+            now_ms,
+            traits
         )
-        .execute(&self.writer)
+        .fetch_one(&self.writer)
         .await?;
-        Ok(())
+        stored(id, "health", &health)
+    }
+
+    /// Writes down how a worker fares after one of its attempts has ended: `failure` is none for a result.
+    ///
+    /// # Errors
+    /// The database fails or contradicts itself.
+    pub async fn judge(&self, worker: &WorkerId, failure: Option<(FailureKind, &str)>, now_ms: i64) -> Result<Health, StoreError> {
+        let id = worker.as_str();
+        let mut tx = self.begin().await?;
+        let before = sqlx::query_scalar!("SELECT health_json FROM workers WHERE id = ?", id).fetch_one(&mut *tx).await?;
+        let before: Health = stored(id, "health", &before)?;
+        let after = match failure {
+            Some((kind, message)) => before.after_failure(kind, message, now_ms),
+            None => Health::after_result(),
+        };
+        if after != before {
+            let json = serde_json::to_string(&after).expect("strings and numbers have a JSON form");
+            sqlx::query!("UPDATE workers SET health_json = ? WHERE id = ?", json, id).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(after)
     }
 
     /// Writes down that a worker counts as lost.
@@ -94,18 +127,6 @@ impl Store {
         ids.iter().map(|id| stored_worker(id)).collect()
     }
 
-    /// How many attempts each worker is to be running; those with none are left out.
-    ///
-    /// # Errors
-    /// The database fails or contradicts itself.
-    pub async fn running_counts(&self) -> Result<HashMap<WorkerId, u32>, StoreError> {
-        let rows =
-            sqlx::query!(r#"SELECT worker_id, COUNT(*) AS "running!: u32" FROM attempts WHERE state = 'running' GROUP BY worker_id"#)
-                .fetch_all(&self.readers)
-                .await?;
-        rows.into_iter().map(|row| Ok((stored_worker(&row.worker_id)?, row.running))).collect()
-    }
-
     /// All workers, the last seen first.
     ///
     /// # Errors
@@ -113,7 +134,7 @@ impl Store {
     pub async fn workers(&self) -> Result<Vec<WorkerRecord>, StoreError> {
         let rows = sqlx::query_as!(
             WorkerRow,
-            r#"SELECT w.id, w.name, w.version, w.slots AS "slots: u32", w.state, w.last_seen_ms,
+            r#"SELECT w.id, w.name, w.version, w.slots AS "slots: u32", w.state, w.last_seen_ms, w.traits_json, w.health_json,
                  (SELECT COUNT(*) FROM attempts a WHERE a.worker_id = w.id AND a.state = 'running') AS "running!: u32"
                FROM workers w ORDER BY w.last_seen_ms DESC, w.id"#
         )
@@ -130,15 +151,24 @@ struct WorkerRow {
     slots: u32,
     state: String,
     last_seen_ms: i64,
+    traits_json: String,
+    health_json: String,
     running: u32,
+}
+
+/// What a worker's row keeps as JSON.
+fn stored<T: DeserializeOwned>(worker: &str, what: &str, json: &str) -> Result<T, StoreError> {
+    serde_json::from_str(json).map_err(|error| inconsistent(format!("worker {worker}"), format!("{what} `{json}`: {error}")))
 }
 
 impl TryFrom<WorkerRow> for WorkerRecord {
     type Error = StoreError;
 
     fn try_from(row: WorkerRow) -> Result<Self, StoreError> {
-        let WorkerRow { id, name, version, slots, state, last_seen_ms, running } = row;
+        let WorkerRow { id, name, version, slots, state, last_seen_ms, traits_json, health_json, running } = row;
         let state = WorkerState::from_name(&state).ok_or_else(|| inconsistent(format!("worker {id}"), format!("state `{state}`")))?;
-        Ok(Self { greeting: Greeting { id: stored_worker(&id)?, name, version, slots }, state, running, last_seen_ms })
+        let (traits, health) = (stored(&id, "traits", &traits_json)?, stored(&id, "health", &health_json)?);
+        let greeting = Greeting { id: stored_worker(&id)?, name, version, slots, traits };
+        Ok(Self { greeting, state, health, running, last_seen_ms })
     }
 }

@@ -11,11 +11,11 @@ use tinysweep_proto::{
     connect::{Connection, connect},
     hex,
     v1::{
-        AttemptRef, CancelSweepRequest, Completed, CoordinatorCommand, DataFile, Dataset, Failed, FailureKind, GetLeaderboardRequest,
-        GetSweepRequest, GetTrialRequest, GetTrialResponse, Goodbye, Heartbeat, Hello, Leaderboard, Lease, ListWorkersRequest, MetricPoint,
-        Progress, PutArtifactRequest, Series, Stop, SubmitSweepRequest, Sweep, Worker as WorkerMessage, WorkerEvent,
-        artifact_service_client::ArtifactServiceClient, coordinator_command::Command, sweep_service_client::SweepServiceClient,
-        worker_event::Event, worker_service_client::WorkerServiceClient,
+        AttemptRef, Completed, ControlSweepRequest, CoordinatorCommand, DataFile, Dataset, ExplainTrialRequest, Failed, FailureKind,
+        GetLeaderboardRequest, GetSweepRequest, GetTrialRequest, GetTrialResponse, Goodbye, Heartbeat, Hello, Leaderboard, Lease,
+        ListWorkersRequest, MetricPoint, Progress, PutArtifactRequest, Series, Stop, SubmitSweepRequest, Sweep, SweepVerb,
+        Worker as WorkerMessage, WorkerEvent, artifact_service_client::ArtifactServiceClient, coordinator_command::Command,
+        sweep_service_client::SweepServiceClient, worker_event::Event, worker_service_client::WorkerServiceClient,
     },
 };
 use tokio::{
@@ -146,8 +146,25 @@ impl Client {
         self.sweeps().get_trial(GetTrialRequest { sweep: sweep.into(), trial }).await.unwrap().into_inner()
     }
 
+    /// Submits a sweep of `trials` trials with further lines of YAML.
+    pub async fn submit_with(&self, trials: u32, lines: &str) -> String {
+        let dataset = self.dataset().await;
+        self.try_submit(yaml(trials, 1) + lines, dataset).await.unwrap().id
+    }
+
+    /// What is said of the first replicate of a trial.
+    pub async fn explain(&self, sweep: &str, trial: u32) -> Vec<String> {
+        let request = ExplainTrialRequest { sweep: sweep.into(), trial };
+        self.sweeps().explain_trial(request).await.unwrap().into_inner().replicates.remove(0).sentences
+    }
+
     pub async fn cancel(&self, sweep: &str) -> Result<Sweep, Status> {
-        Ok(self.sweeps().cancel_sweep(CancelSweepRequest { sweep: sweep.into() }).await?.into_inner().sweep.unwrap())
+        self.control(sweep, SweepVerb::Cancel).await
+    }
+
+    pub async fn control(&self, sweep: &str, verb: SweepVerb) -> Result<Sweep, Status> {
+        let request = ControlSweepRequest { sweep: sweep.into(), verb: verb.into() };
+        Ok(self.sweeps().control_sweep(request).await?.into_inner().sweep.unwrap())
     }
 
     pub async fn leaderboard(&self, sweep: &str) -> Leaderboard {

@@ -214,7 +214,7 @@ async fn a_cancelled_sweep_stops_what_runs_and_frees_the_slot() {
     worker.acknowledged().await;
     let sweep = client.cancel(&id).await.unwrap();
     assert_eq!((sweep.cancelled, sweep.completed, sweep.queued), (3, 0, 0));
-    let request = ListTrialsRequest { sweep: id };
+    let request = ListTrialsRequest { sweep: id, ..ListTrialsRequest::default() };
     let trials = client.sweeps().list_trials(request).await.unwrap().into_inner().trials;
     assert!(trials.iter().all(|trial| trial.state() == TrialState::Cancelled && trial.reason == "cancelled by a user"));
 

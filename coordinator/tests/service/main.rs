@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod artifacts;
+mod control;
+mod failures;
 mod harness;
 mod leases;
 mod refusals;

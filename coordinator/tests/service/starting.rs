@@ -41,7 +41,7 @@ async fn a_newer_database_is_left_alone() {
     )
     .await;
     let error = refusal(settings(folder.path())).await;
-    assert!(error.contains("was written by a newer tinysweep (schema 7, this program knows 4)"), "{error}");
+    assert!(error.contains("was written by a newer tinysweep (schema 7, this program knows 5)"), "{error}");
 }
 
 #[tokio::test]
@@ -70,6 +70,22 @@ async fn the_store_keeps_its_rules() {
     Running::start(settings(folder.path())).await.stop().await;
     let url = format!("sqlite:{}", folder.path().join("tinysweep.db").display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
-    let wrong = sqlx::query("INSERT INTO workers VALUES ('w', 'n', 'v', 1, 'asleep', 0, 0, 0)").execute(&mut connection).await;
+    let wrong = sqlx::query(
+        "INSERT INTO workers (id, name, version, slots, state, first_seen_ms, last_seen_ms) VALUES ('w', 'n', 'v', 1, 'asleep', 0, 0)",
+    )
+    .execute(&mut connection)
+    .await;
     assert!(wrong.unwrap_err().to_string().contains("CHECK"));
+    let sweep = |state: &'static str, ended: &'static str| {
+        format!(
+            "INSERT INTO sweeps (id, name, benchmark, method, metric, goal, state, yaml, file_name, created_ms, ended_ms)
+             VALUES ('{state}{ended}', 'n', 'b', 'm', 'm', 'maximize', '{state}', '', '', 0, {ended})"
+        )
+    };
+    for (state, ended, is_right) in
+        [("paused", "NULL", true), ("stopped", "5", true), ("stopped", "NULL", false), ("stopping", "5", false), ("asleep", "NULL", false)]
+    {
+        let inserted = sqlx::query(sqlx::AssertSqlSafe(sweep(state, ended))).execute(&mut connection).await;
+        assert_eq!(inserted.is_ok(), is_right, "{state} {ended}");
+    }
 }

@@ -6,6 +6,7 @@
 //! * `listed`: configurations that are listed by name, and baselines.
 //! * `data`: which puzzles.
 //! * `expression`, over `tokens`: the language of `constraints`.
+//! * `running`: what trials need, and what follows when one fails.
 //! * `proposals`: the trials themselves.
 //!
 //! Nothing in a file is ignored: a key is used, or it is an error.
@@ -18,6 +19,7 @@ mod fields;
 mod listed;
 mod parameters;
 mod proposals;
+mod running;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ pub use error::{Position, SpecError, SpecErrors};
 pub use expression::{Constraint, ExpressionError, Facts};
 pub use listed::Listed;
 pub use proposals::{Proposal, Role};
+pub use running::Running;
 
 use super::baselines::headline_metric;
 use super::space::Space;
@@ -84,6 +87,8 @@ pub struct SweepSpec {
     pub seed: u64,
     /// The most trials.
     pub run_cap: Option<u32>,
+    /// How they are to be run.
+    pub running: Running,
     file: String,
     settings: Settings,
     places: Places,
@@ -157,7 +162,7 @@ impl SweepSpec {
 }
 
 fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
-    let keys = Fields::read_all(report, root, "a sweep file", KEYS, unsupported)?;
+    let keys = Fields::read_all(report, root, "a sweep file", &[KEYS, &running::KEYS].concat(), unsupported)?;
     let benchmark = read_benchmark(report, &keys);
     let mut settings = Settings::default();
     let mut base = keys.get("config").map(|node| base::read(report, node, &mut settings)).unwrap_or_default();
@@ -176,6 +181,7 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
     let replicates = keys.get("replicates").map_or(Some(1), |node| fields::whole(report, node, "`replicates`", 1..=REPLICATE_LIMIT));
     let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed`", 0..=i64::MAX));
     let run_cap = read_run_cap(report, &keys);
+    let running = running::read(report, &keys);
     let data = benchmark.and_then(|benchmark| data::read(report, keys.get("data"), benchmark, root.at));
     let place = |key| keys.entry(key).map_or(Position::START, |entry| entry.at);
     let spec = SweepSpec {
@@ -193,6 +199,7 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
         replicates: replicates? as u32,
         seed: seed? as u64,
         run_cap: run_cap?,
+        running: running?,
         file: file.to_owned(),
         settings,
         places: Places {
@@ -213,7 +220,7 @@ fn unsupported(key: &str) -> Option<String> {
         "project" | "entity" | "kind" | "apiVersion" | "controller" => "is not needed: the coordinator keeps all sweeps",
         "early_terminate" => "is not supported yet: every trial runs to its end",
         "metrics" => "is not supported yet; name one metric in `metric`",
-        "scheduler" | "zip" | "when" | "budget" | "priority" | "resources" | "retry" => "is not supported yet",
+        "scheduler" | "zip" | "when" | "budget" => "is not supported yet",
         _ => return None,
     };
     Some(format!("`{key}` {reason}; remove it"))

@@ -5,7 +5,11 @@ use serde_json::json;
 use tinysweep_proto::config::Variant;
 
 use super::*;
-use crate::domain::space::{Domain, Shape};
+use crate::domain::{
+    failure::{FailureKind, Reaction, RetryPolicy},
+    policy::{Needs, Policy},
+    space::{Domain, Shape},
+};
 
 fn spec(yaml: &str) -> SweepSpec {
     SweepSpec::parse(yaml, "s.yaml").unwrap_or_else(|errors| panic!("{yaml}\n{errors}"))
@@ -355,6 +359,17 @@ fn mistakes_in_the_keys_of_the_file() {
         (with("program: train.py"), "2:1: `program` is not needed: workers train the built-in models; remove it"),
         (with("project: p"), "2:1: `project` is not needed: the coordinator keeps all sweeps; remove it"),
         (with("budget: {gpu_hours: 2}"), "2:1: `budget` is not supported yet; remove it"),
+        (with("priority: high"), "2:11: `priority` must be a whole number from -1000000 to 1000000, not `high`"),
+        (with("share: 0"), "2:8: `share` must be a whole number from 1 to 1000000, not `0`"),
+        (with("max_parallel: 0"), "2:15: `max_parallel` must be a whole number from 1 to 1000000, not `0`"),
+        (with("timeout_secs: 0"), "2:15: `timeout_secs` must be a whole number from 1 to 31536000, not `0`"),
+        (with("resources: {gpus: 1}"), "2:13: unknown key `gpus`; known are slots, device, memory_gib, labels"),
+        (with("resources: {device: gpu}"), "2:21: unknown `device` `gpu`; did you mean `cpu`?"),
+        (with("resources: {memory_gib: -1}"), "2:25: `memory_gib` must be above 0 and at most 65536, not `-1`"),
+        (with("resources: {labels: {gpu: 4}}"), "2:27: the value of a label must be text, not `4`; put it in quotes"),
+        (with("retry: {attempts: 2}"), "2:9: unknown key `attempts`; did you mean `max_attempts`?"),
+        (with("retry: {on: {panics: give_up}}"), "2:14: unknown kind of failure `panics`; did you mean `panic`?"),
+        (with("retry: {on: {panic: stop}}"), "2:21: unknown `panic` `stop`; known are elsewhere, anywhere, give_up"),
         (with("method: bayes"), "2:9: method `bayes` is not supported yet; use grid or random"),
         (with("method: gird"), "2:9: unknown `method` `gird`; did you mean `grid`?"),
         (with("method: random"), "2:1: a random sweep without `run_cap` would never end; add `run_cap: 100`, say"),
@@ -583,4 +598,31 @@ proptest! {
             prop_assert!((1..=3).contains(&trial.config.h_cycles));
         }
     }
+}
+
+#[test]
+fn how_trials_are_run_can_be_said() {
+    let yaml = "benchmark: sudoku-4x4\npriority: -3\nshare: 2\nmax_parallel: 4\ntimeout_secs: 90\ncheckpoint_secs: 0\n\
+                resources: {slots: 2, device: cuda, memory_gib: 1.5, labels: {gpu: a100}}\n\
+                retry: {max_attempts: 3, backoff_secs: 1, max_backoff_secs: 9, on: {panic: give_up, non_finite: anywhere}}\n";
+    let running = SweepSpec::parse(yaml, "s.yaml").unwrap().running;
+    let policy = Policy {
+        needs: Needs {
+            slots: 2,
+            device: Some("cuda".into()),
+            memory_mib: 1536,
+            labels: [("gpu".to_owned(), "a100".to_owned())].into(),
+            commands: false,
+        },
+        retry: RetryPolicy {
+            max_attempts: 3,
+            backoff_secs: 1,
+            max_backoff_secs: 9,
+            on: [(FailureKind::Panic, Reaction::GiveUp), (FailureKind::NonFinite, Reaction::Anywhere)].into(),
+        },
+        timeout_secs: 90,
+        checkpoint_secs: 0,
+    };
+    assert_eq!(running, Running { priority: -3, share: 2, max_parallel: Some(4), policy });
+    assert_eq!(SweepSpec::parse("benchmark: sudoku-4x4", "s.yaml").unwrap().running, Running::default());
 }

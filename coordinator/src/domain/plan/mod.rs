@@ -1,0 +1,213 @@
+//! What to do next: which replicate goes to which worker, and which attempts count as lost.
+//!
+//! A plan is a function of a snapshot. Every decision carries its reason, which the store keeps; [`why_waiting`] says of what is not
+//! decided why not.
+
+mod explain;
+#[cfg(test)]
+mod tests;
+
+use std::{cmp::Reverse, sync::Arc};
+
+use super::{
+    ids::{AttemptKey, ReplicateKey, SweepId, WorkerId},
+    policy::{Needs, Traits},
+};
+
+pub use explain::why_waiting;
+
+/// All that a plan depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Sweeps in which something may begin, the oldest first.
+    pub sweeps: Vec<SweepQueue>,
+    /// Workers that can be reached now.
+    pub workers: Vec<WorkerLoad>,
+    /// Workers that have been silent for too long.
+    pub expired: Vec<ExpiredWorker>,
+}
+
+/// A sweep, as far as it competes for slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepQueue {
+    /// Which.
+    pub id: SweepId,
+    /// Higher ones go first.
+    pub priority: i32,
+    /// Sweeps of one priority have slots in proportion to it; at least 1.
+    pub share: u32,
+    /// The most replicates that run at once.
+    pub max_parallel: Option<u32>,
+    /// Replicates that run now.
+    pub running: u32,
+    /// What its trials need.
+    pub needs: Needs,
+    /// What waits, in the order in which it should run: by replicate, then by trial, so that every trial has its first seed before any has
+    /// a second. May be cut off after as many as there are free slots.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A replicate that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub replicate: ReplicateKey,
+    /// Workers that it should not go to, because it has failed there.
+    pub avoid: Vec<WorkerId>,
+}
+
+/// A worker that can be reached now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerLoad {
+    /// Which.
+    pub id: WorkerId,
+    /// Attempts that it runs at once.
+    pub slots: u32,
+    /// Slots that are taken now.
+    pub taken: u32,
+    /// What it says of itself.
+    pub traits: Arc<Traits>,
+    /// Why it gets no work now, where it gets none: it drains, or is quarantined.
+    pub withheld: Option<String>,
+}
+
+impl WorkerLoad {
+    /// Slots that work can be given for.
+    pub const fn free(&self) -> u32 {
+        if self.withheld.is_some() { 0 } else { self.slots.saturating_sub(self.taken) }
+    }
+}
+
+/// A worker that has been silent for too long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpiredWorker {
+    /// Which.
+    pub id: WorkerId,
+    /// For how long.
+    pub silent_secs: u64,
+    /// What it was to run.
+    pub running: Vec<AttemptKey>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Give this attempt up, for another worker to take.
+    Requeue {
+        /// Which.
+        attempt: AttemptKey,
+        /// Why.
+        reason: String,
+    },
+    /// Take this worker, which nothing runs on any more, as gone.
+    Forget {
+        /// Which.
+        worker: WorkerId,
+        /// Why.
+        reason: String,
+    },
+    /// Lease this replicate to this worker.
+    Assign(Assignment),
+}
+
+/// A replicate that goes to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assignment {
+    /// What.
+    pub replicate: ReplicateKey,
+    /// To whom.
+    pub worker: WorkerId,
+    /// Slots that it takes there.
+    pub slots: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// Decides what to do next. What is requeued now is assigned by a later plan, which sees it in its place in the queue.
+pub fn plan(snapshot: &Snapshot) -> Vec<Decision> {
+    let mut decisions: Vec<Decision> = snapshot.expired.iter().flat_map(expire).collect();
+    decisions.extend(assign(snapshot).into_iter().map(Decision::Assign));
+    decisions
+}
+
+fn expire(expired: &ExpiredWorker) -> impl Iterator<Item = Decision> {
+    let ExpiredWorker { id, silent_secs, running } = expired;
+    let reason = format!("worker {id} has been silent for {silent_secs} s");
+    let forget = Decision::Forget { worker: id.clone(), reason: reason.clone() };
+    running.iter().map(move |attempt| Decision::Requeue { attempt: attempt.clone(), reason: reason.clone() }).chain([forget])
+}
+
+/// One competitor for slots while a plan is made.
+struct Turn<'a> {
+    sweep: &'a SweepQueue,
+    running: u32,
+    waiting: Vec<&'a Waiting>,
+}
+
+/// Slot by slot: the sweep whose turn it is gives the first of its queue that some worker can take.
+fn assign(snapshot: &Snapshot) -> Vec<Assignment> {
+    let mut workers = snapshot.workers.clone();
+    workers.sort_by(|a, b| a.id.cmp(&b.id));
+    // From the back, so that the head of the queue is taken off cheaply.
+    let turn = |sweep| Turn { sweep, running: sweep.running, waiting: sweep.waiting.iter().rev().collect() };
+    let mut turns: Vec<Turn> = snapshot.sweeps.iter().map(turn).collect();
+    let mut assignments = Vec::new();
+    loop {
+        turns.retain(|turn| !turn.waiting.is_empty() && turn.sweep.max_parallel.is_none_or(|most| turn.running < most));
+        let Some(next) = whose_turn(&turns) else { return assignments };
+        match next_of(&turns[next], &mut workers) {
+            Some((place, assignment)) => {
+                turns[next].waiting.remove(place);
+                turns[next].running += 1;
+                assignments.push(assignment);
+            }
+            None => drop(turns.remove(next)), // nothing of it finds a worker in this plan
+        }
+    }
+}
+
+/// The highest priority first, then who has least for its share, then the oldest.
+fn whose_turn(turns: &[Turn]) -> Option<usize> {
+    let has_less = |a: &Turn, b: &Turn| u64::from(a.running) * u64::from(b.sweep.share) < u64::from(b.running) * u64::from(a.sweep.share);
+    (0..turns.len()).reduce(|best, other| {
+        let (a, b) = (&turns[best], &turns[other]);
+        let better = b.sweep.priority > a.sweep.priority || b.sweep.priority == a.sweep.priority && has_less(b, a);
+        if better { other } else { best }
+    })
+}
+
+/// The first replicate of the sweep that a worker can take, by its place in `waiting`. That worker has the most free slots of those that fit.
+fn next_of(turn: &Turn, workers: &mut [WorkerLoad]) -> Option<(usize, Assignment)> {
+    let needs = &turn.sweep.needs;
+    for (place, waiting) in turn.waiting.iter().enumerate().rev() {
+        let Some(index) = choose(needs, &waiting.avoid, workers) else {
+            // Without workers to avoid, the others of this sweep would fare no better.
+            if waiting.avoid.is_empty() { return None } else { continue }
+        };
+        let worker = &mut workers[index];
+        let reason = format!("{}; {} of {} slots were free, the most that fit", turn.reason(), worker.free(), worker.slots);
+        worker.taken += needs.slots;
+        return Some((place, Assignment { replicate: waiting.replicate.clone(), worker: worker.id.clone(), slots: needs.slots, reason }));
+    }
+    None
+}
+
+impl Turn<'_> {
+    fn reason(&self) -> String {
+        format!("head of the queue of priority {}, share {}, {} running", self.sweep.priority, self.sweep.share, self.running)
+    }
+}
+
+/// The worker to take, which is not one to avoid unless there are no others at all.
+fn choose(needs: &Needs, avoid: &[WorkerId], workers: &[WorkerLoad]) -> Option<usize> {
+    let fits = |worker: &WorkerLoad| worker.free() >= needs.slots.max(1) && needs.met_by(&worker.traits, worker.slots).is_ok();
+    let best = |allowed: &dyn Fn(&WorkerLoad) -> bool| {
+        let fitting = workers.iter().enumerate().filter(|(_, worker)| allowed(worker) && fits(worker));
+        fitting.min_by_key(|(_, worker)| Reverse(worker.free())).map(|(index, _)| index)
+    };
+    let elsewhere = |worker: &WorkerLoad| !avoid.contains(&worker.id);
+    let has_elsewhere = || {
+        workers.iter().any(|worker| elsewhere(worker) && worker.withheld.is_none() && needs.met_by(&worker.traits, worker.slots).is_ok())
+    };
+    best(&elsewhere).or_else(|| if avoid.is_empty() || has_elsewhere() { None } else { best(&|_| true) })
+}

@@ -1,0 +1,257 @@
+//! One replicate: how it is read, and the one place where its state and its attempts' are written.
+
+use sqlx::SqliteConnection;
+
+use super::{StoreError, error::inconsistent};
+use crate::{
+    clock::Moment,
+    domain::{
+        failure::RetryPolicy,
+        ids::{AttemptKey, AttemptNumber, ReplicateKey, WorkerId},
+        lifecycle::{AttemptChange, Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules, SweepState},
+        policy::Policy,
+    },
+};
+
+/// A replicate as the store has it.
+pub(super) struct Loaded {
+    pub(super) id: i64,
+    pub(super) sweep_sequence: i64,
+    /// The metric by which its sweep ranks.
+    pub(super) metric: String,
+    /// Row of the attempt that runs.
+    pub(super) alive: Option<i64>,
+    pub(super) replicate: Replicate,
+    /// Read only where it matters.
+    policy_json: String,
+}
+
+impl Loaded {
+    fn retry(&self) -> Result<RetryPolicy, StoreError> {
+        Ok(policy_from_json(&format!("replicates row {}", self.id), &self.policy_json)?.retry)
+    }
+}
+
+/// Reads a replicate; none where it does not exist.
+pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) -> Result<Option<Loaded>, StoreError> {
+    let sweep = replicate.sweep.as_str();
+    let row = sqlx::query_as!(
+        ReplicateRow,
+        r#"SELECT r.id, r.sweep_sequence, s.metric, s.policy_json, r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32", r.reason,
+             r.ready_ms, r.elsewhere AS "elsewhere: bool",
+             a.id AS "alive_id?", a.number AS "alive_number?: u32", a.worker_id AS "alive_worker?"
+           FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
+           LEFT JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running'
+           WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
+        sweep,
+        replicate.trial,
+        replicate.replicate
+    )
+    .fetch_optional(tx)
+    .await?;
+    row.map(Loaded::try_from).transpose()
+}
+
+/// Reads a replicate and performs what follows from `event`.
+pub(super) async fn transition(
+    tx: &mut SqliteConnection,
+    replicate: &ReplicateKey,
+    event: Event,
+    lease_reason: &str,
+    at: Moment,
+) -> Result<(Loaded, Replicate), StoreError> {
+    let loaded = load(tx, replicate).await?.ok_or_else(|| no_such_replicate(replicate))?;
+    let next = perform(tx, replicate, &loaded, event, lease_reason, at).await?;
+    Ok((loaded, next))
+}
+
+/// Performs what follows from `event`, and settles the sweep where this was its last open replicate.
+pub(super) async fn perform(
+    tx: &mut SqliteConnection,
+    replicate: &ReplicateKey,
+    loaded: &Loaded,
+    event: Event,
+    lease_reason: &str,
+    at: Moment,
+) -> Result<Replicate, StoreError> {
+    let retry = loaded.retry()?;
+    let following = loaded.replicate.apply(event, &Rules { retry: &retry, now_ms: at.now_ms, jitter: at.jitter })?;
+    write(tx, replicate, loaded, &following.next).await?;
+    if let Some(change) = following.attempt {
+        change_attempt(tx, replicate, loaded.id, change, lease_reason, at.now_ms).await?;
+    }
+    if following.next.status().is_final() {
+        settle_sweep(tx, loaded.sweep_sequence, at.now_ms).await?;
+    }
+    Ok(following.next)
+}
+
+async fn write(tx: &mut SqliteConnection, replicate: &ReplicateKey, loaded: &Loaded, next: &Replicate) -> Result<(), StoreError> {
+    let (from, from_attempts) = (loaded.replicate.status().name(), loaded.replicate.attempts);
+    let (state, reason) = (next.status().name(), next.state.reason());
+    let (ready_ms, elsewhere) = match next.state {
+        ReplicateState::Queued { ready_ms, elsewhere, .. } => (ready_ms, elsewhere),
+        _ => (0, false),
+    };
+    let changed = sqlx::query!(
+        "UPDATE replicates SET state = ?, attempts = ?, faults = ?, reason = ?, ready_ms = ?, elsewhere = ?
+         WHERE id = ? AND state = ? AND attempts = ?",
+        state,
+        next.attempts,
+        next.faults,
+        reason,
+        ready_ms,
+        elsewhere,
+        loaded.id,
+        from,
+        from_attempts
+    )
+    .execute(tx)
+    .await?;
+    expect_one(changed.rows_affected(), replicate)
+}
+
+async fn change_attempt(
+    tx: &mut SqliteConnection,
+    replicate: &ReplicateKey,
+    replicate_id: i64,
+    change: AttemptChange,
+    lease_reason: &str,
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let changed = match change {
+        AttemptChange::Begins { number, worker } => {
+            let worker = worker.as_str();
+            sqlx::query!(
+                "INSERT INTO attempts (replicate_id, number, worker_id, lease_reason, started_ms) VALUES (?, ?, ?, ?, ?)",
+                replicate_id,
+                number.0,
+                worker,
+                lease_reason,
+                now_ms
+            )
+            .execute(tx)
+            .await?
+        }
+        AttemptChange::Ends { number, state, reason, failure } => {
+            let (state, failure) = (state.name(), failure.map(|kind| kind.name()));
+            sqlx::query!(
+                "UPDATE attempts SET state = ?, reason = ?, failure = ?, ended_ms = ? WHERE replicate_id = ? AND number = ? AND state = 'running'",
+                state,
+                reason,
+                failure,
+                now_ms,
+                replicate_id,
+                number.0
+            )
+            .execute(tx)
+            .await?
+        }
+    };
+    expect_one(changed.rows_affected(), replicate)
+}
+
+/// A sweep without open replicates has ended, unless a user has cancelled it.
+pub(super) async fn settle_sweep(tx: &mut SqliteConnection, sequence: i64, now_ms: i64) -> Result<(), StoreError> {
+    // Whether any is open decides, not how many: with 10⁵ replicates a count at every end would be felt.
+    let row = sqlx::query!(
+        r#"SELECT state, EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'queued')
+             OR EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'running') AS "open!: bool"
+           FROM sweeps WHERE sequence = ?1"#,
+        sequence
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let place = || format!("sweeps row {sequence}");
+    let from = SweepState::from_name(&row.state).ok_or_else(|| inconsistent(place(), format!("state `{}`", row.state)))?;
+    let next = from.after_end(u64::from(row.open));
+    if next == from {
+        return Ok(());
+    }
+    let (from, next) = (from.name(), next.name());
+    sqlx::query!("UPDATE sweeps SET state = ?, ended_ms = ? WHERE sequence = ? AND state = ?", next, now_ms, sequence, from)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+fn expect_one(changed: u64, replicate: &ReplicateKey) -> Result<(), StoreError> {
+    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict(format!("replicate {replicate}"))) }
+}
+
+pub(super) fn no_such_replicate(replicate: &ReplicateKey) -> StoreError {
+    inconsistent(format!("replicate {replicate}"), "is spoken of and does not exist")
+}
+
+/// A worker's id that this program once let in.
+pub(super) fn stored_worker(id: &str) -> Result<WorkerId, StoreError> {
+    WorkerId::parse(id).map_err(|error| inconsistent(format!("worker {id}"), error.to_string()))
+}
+
+/// A sweep's policy as it was stored.
+pub(super) fn policy_from_json(place: &str, json: &str) -> Result<Policy, StoreError> {
+    serde_json::from_str(json).map_err(|error| inconsistent(place, format!("policy `{json}`: {error}")))
+}
+
+struct ReplicateRow {
+    id: i64,
+    sweep_sequence: i64,
+    metric: String,
+    policy_json: String,
+    state: String,
+    attempts: u32,
+    faults: u32,
+    reason: String,
+    ready_ms: i64,
+    elsewhere: bool,
+    alive_id: Option<i64>,
+    alive_number: Option<u32>,
+    alive_worker: Option<String>,
+}
+
+impl TryFrom<ReplicateRow> for Loaded {
+    type Error = StoreError;
+
+    fn try_from(row: ReplicateRow) -> Result<Self, StoreError> {
+        let ReplicateRow {
+            id,
+            sweep_sequence,
+            metric,
+            policy_json,
+            state: state_name,
+            attempts,
+            faults,
+            reason,
+            ready_ms,
+            elsewhere,
+            alive_id,
+            alive_number,
+            alive_worker,
+        } = row;
+        let wrong = |problem: String| inconsistent(format!("replicates row {id}"), problem);
+        let status = ReplicateStatus::from_name(&state_name).ok_or_else(|| wrong(format!("state `{state_name}`")))?;
+        let state = match (status, alive_number, alive_worker) {
+            (ReplicateStatus::Running, Some(number), Some(worker)) if number == attempts => {
+                ReplicateState::Running { worker: stored_worker(&worker)? }
+            }
+            (ReplicateStatus::Queued, None, None) => ReplicateState::Queued { reason, ready_ms, elsewhere },
+            (ReplicateStatus::Completed, None, None) => ReplicateState::Completed,
+            (ReplicateStatus::Failed, None, None) => ReplicateState::Failed { reason },
+            (ReplicateStatus::Cancelled, None, None) => ReplicateState::Cancelled { reason },
+            (_, number, _) => return Err(wrong(format!("{state_name} after {attempts} attempts while attempt {number:?} is alive"))),
+        };
+        let replicate = Replicate { attempts, faults, state };
+        Ok(Self { id, sweep_sequence, metric, alive: alive_id, replicate, policy_json })
+    }
+}
+
+/// What an attempt that nobody here knows of is told.
+pub(super) const fn unknown(attempt: &AttemptKey) -> Refusal {
+    Refusal::Unknown { attempt: attempt.number }
+}
+
+/// The attempt of these columns.
+pub(super) fn attempt_key(sweep: String, trial: u32, replicate: u32, number: u32) -> AttemptKey {
+    let replicate = ReplicateKey { sweep: crate::domain::ids::SweepId::named(sweep), trial, replicate };
+    AttemptKey { replicate, number: AttemptNumber(number) }
+}
