@@ -3,6 +3,7 @@
 //! * [`domain`]: what it knows and decides, pure.
 //! * [`store`]: the only SQL. [`artifacts`]: files by their hash.
 //! * [`retention`]: what is kept no longer.
+//! * [`durability`]: what survives a power cut.
 //! * [`reconcile`]: snapshot, plan, apply. [`sessions`]: workers that can be reached.
 //! * [`service`]: gRPC. [`server`]: the whole as a process runs it.
 //!
@@ -12,6 +13,7 @@ mod artifacts;
 mod auth;
 mod clock;
 pub mod domain;
+mod durability;
 mod live;
 mod reconcile;
 mod retention;

@@ -153,7 +153,12 @@ impl Coordinator {
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let reconciler = tokio::spawn({
             let shared = shared.clone();
-            async move { tokio::join!(reconcile::run(&shared), retention::run(&shared)) }
+            async move {
+                tokio::select! {
+                    ((), ()) = async { tokio::join!(reconcile::run(&shared), retention::run(&shared)) } => {}
+                    () = shared.durability.run() => {}
+                }
+            }
         });
         info!(%address, lease_secs = shared.lease.as_secs(), token = check.asks(), "coordinator serves");
         let result = {

@@ -9,6 +9,7 @@ use tokio::{
 
 use crate::{
     artifacts::Artifacts,
+    durability::Durability,
     live::LiveBoard,
     sessions::Sessions,
     store::{Store, StoreError},
@@ -30,6 +31,8 @@ pub struct Limits {
 pub struct Shared {
     /// What is kept.
     pub store: Store,
+    /// When it is on the disk.
+    pub durability: Durability,
     /// Files that are kept.
     pub artifacts: Artifacts,
     /// Workers that can be reached.
@@ -64,6 +67,7 @@ impl Shared {
             sessions.expect(worker, now);
         }
         Ok(Self {
+            durability: Durability::new(store.log_path()),
             store,
             artifacts,
             sessions,

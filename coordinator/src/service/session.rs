@@ -1,6 +1,9 @@
 //! One stream of one worker: greet, take events once each, acknowledge, stop what does not count any more.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
 
 use tinysweep_proto::{
     PROTOCOL_VERSION, config,
@@ -26,6 +29,9 @@ use crate::{
     shared::Shared,
     store::{Applied, Greeting, LeaseContent, Report, StoreError},
 };
+
+/// Acknowledgements of one worker that wait for the disk, or for the worker to read.
+const WAITING_LIMIT: usize = 1024;
 
 /// Serves one stream to its end.
 pub async fn run(shared: Arc<Shared>, mut events: Streaming<WorkerEvent>, commands: CommandSender) {
@@ -63,7 +69,7 @@ async fn greet(
     info!(%worker, name, version, slots, replaced, "worker joined");
     shared.wake.notify_one();
     Ok((
-        Session { shared: shared.clone(), worker, generation, commands: commands.clone(), taken: 0, acknowledged: 0, is_spotless: false },
+        Session { shared: shared.clone(), worker, generation, commands: commands.clone(), taken: VecDeque::new(), is_spotless: false },
         ended,
     ))
 }
@@ -115,10 +121,9 @@ struct Session {
     worker: WorkerId,
     generation: Generation,
     commands: CommandSender,
-    /// The last event that was stored or dropped.
-    taken: u64,
-    /// The last that the worker has been told of.
-    acknowledged: u64,
+    /// Events that were stored or dropped and are not acknowledged, each with the ticket after which it is on the disk; 0 where nobody
+    /// would miss it.
+    taken: VecDeque<(u64, u64)>,
     /// Nothing speaks against the worker.
     is_spotless: bool,
 }
@@ -137,12 +142,14 @@ impl Session {
         let shared = self.shared.clone();
         let stopped = shared.stopped();
         tokio::pin!(stopped);
+        let mut synced = shared.durability.synced();
         let status = loop {
             tokio::select! {
                 biased;
                 () = &mut stopped => break Some(stopping()),
                 status = &mut ended => break Some(status.unwrap_or_else(|_| Status::aborted("the session was closed"))),
                 _ = ping.tick() => self.send(Command::Ping(Ping {})),
+                _ = synced.changed(), if !self.taken.is_empty() => {}
                 event = events.message() => match event {
                     Ok(Some(event)) => match self.take(event).await {
                         Ok(Next::Continue) => {}
@@ -156,19 +163,34 @@ impl Session {
                     }
                 },
             }
-            self.acknowledge();
+            let now_synced = *synced.borrow();
+            self.acknowledge(now_synced);
         };
         self.shared.sessions.broke(&self.worker, self.generation);
         info!(worker = %self.worker, reason = status.as_ref().map_or("stream closed", Status::message), "session ended");
         status
     }
 
-    /// An acknowledgement that finds no room goes with a later one, so that a worker which sends much and reads little
-    /// and this side never wait for each other.
-    fn acknowledge(&mut self) {
-        if self.taken > self.acknowledged && self.commands.capacity() > 0 {
-            self.send(Command::Ack(Ack { seq: self.taken }));
-            self.acknowledged = self.taken;
+    /// A worker that does not read its acknowledgements makes them wait; the newest stands for those before it, so that few wait.
+    fn note_taken(&mut self, seq: u64, ticket: u64) {
+        if self.taken.len() >= WAITING_LIMIT || self.taken.back().is_some_and(|(_, last)| *last == 0 && ticket == 0) {
+            self.taken.pop_back();
+        }
+        self.taken.push_back((seq, ticket));
+    }
+
+    /// Acknowledges what is on the disk. An acknowledgement that finds no room goes with a later one, so that a worker which sends much and
+    /// reads little and this side never wait for each other.
+    fn acknowledge(&mut self, synced: u64) {
+        if self.commands.capacity() == 0 {
+            return;
+        }
+        let mut last = None;
+        while let Some((seq, _)) = self.taken.pop_front_if(|(_, ticket)| *ticket <= synced) {
+            last = Some(seq);
+        }
+        if let Some(seq) = last {
+            self.send(Command::Ack(Ack { seq }));
         }
     }
 
@@ -242,7 +264,10 @@ impl Session {
 
     async fn report(&mut self, seq: u64, attempt: &AttemptKey, report: &Report, live: Option<LiveProgress>) -> Result<Next, ServiceError> {
         let applied = self.shared.store.apply(&self.worker, seq, attempt, report, moment()).await?;
-        self.taken = seq;
+        // What was taken before may not be on the disk yet; what does not count nobody would miss.
+        let must_survive = report.must_survive() && !matches!(applied, Applied::Dropped(_));
+        let ticket = if must_survive { self.shared.durability.ticket() } else { 0 };
+        self.note_taken(seq, ticket);
         match (applied, live) {
             (Applied::Counted, Some(live)) => self.shared.live.report(attempt, live),
             (Applied::Duplicate, _) => {}
@@ -309,6 +334,19 @@ impl Session {
 
     /// The worker leaves: what it still runs is queued again at once.
     async fn goodbye(&mut self, seq: u64) -> Result<Next, ServiceError> {
+        self.take_all_back(seq).await?;
+        info!(worker = %self.worker, "worker left");
+        self.shared.wake.notify_one();
+        // The last acknowledgement stands for all before it.
+        let ticket = self.shared.durability.ticket();
+        let mut synced = self.shared.durability.synced();
+        if timeout(self.shared.heartbeat, synced.wait_for(|synced| *synced >= ticket)).await.is_ok() {
+            self.send(Command::Ack(Ack { seq }));
+        }
+        Ok(Next::Left)
+    }
+
+    async fn take_all_back(&self, seq: u64) -> Result<(), ServiceError> {
         let _turn = self.shared.dispatch.lock().await;
         for attempt in self.shared.store.running_on(&self.worker).await? {
             match self.shared.store.take_back(&attempt, &self.worker, "its worker left", moment()).await {
@@ -317,11 +355,8 @@ impl Session {
             }
         }
         self.shared.store.apply_goodbye(&self.worker, seq, now_ms()).await?;
-        self.send(Command::Ack(Ack { seq }));
         self.shared.sessions.forget(&self.worker, Status::ok("goodbye"));
-        info!(worker = %self.worker, "worker left");
-        self.shared.wake.notify_one();
-        Ok(Next::Left)
+        Ok(())
     }
 }
 

@@ -17,7 +17,7 @@ mod sweeps;
 mod views;
 mod workers;
 
-use std::fs::File;
+use std::{fs::File, path::PathBuf};
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
@@ -33,6 +33,7 @@ pub use workers::{Greeting, WorkerRecord, WorkerState};
 /// The database of one coordinator.
 #[derive(Debug)]
 pub struct Store {
+    path: PathBuf,
     writer: SqlitePool,
     readers: SqlitePool,
     /// Keeps other coordinators out as long as it lives.
@@ -43,6 +44,13 @@ impl Store {
     /// Begins a write. Taking the lock at once, not at the first write, makes a wait for another program end in success.
     async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// The write-ahead log, which has every commit that the database file may not have yet.
+    pub fn log_path(&self) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push("-wal");
+        path.into()
     }
 
     /// Closes all connections, which folds the write-ahead log into the database file.

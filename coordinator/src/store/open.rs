@@ -98,7 +98,7 @@ impl Store {
             .filename(&path)
             .journal_mode(SqliteJournalMode::Wal)
             // With WAL, NORMAL survives the death of this process, and a power cut leaves the database whole; but the commits of
-            // the last moments before a power cut may be gone. What they held runs again: see README.md.
+            // the last moments before a power cut may be gone. `durability.rs` syncs those that must not be: see README.md.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
@@ -107,7 +107,7 @@ impl Store {
             SqlitePoolOptions::new().max_connections(1).connect_with(options.clone().create_if_missing(true)).await.map_err(classify)?;
         migrate(&writer, &path).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await.map_err(classify)?;
-        Ok(Self { writer, readers, _lock: lock })
+        Ok(Self { path, writer, readers, _lock: lock })
     }
 }
 

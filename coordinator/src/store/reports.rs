@@ -48,6 +48,16 @@ pub enum Report {
     Logged(Vec<String>),
 }
 
+impl Report {
+    /// Whether its worker must keep it until it is on the disk. Metrics of the last moments may go with the power; ends may not.
+    pub const fn must_survive(&self) -> bool {
+        match self {
+            Self::Completed(_) | Self::Failed { .. } | Self::HandedBack { .. } | Self::Checkpointed(_) => true,
+            Self::Progress(_) | Self::Logged(_) => false,
+        }
+    }
+}
+
 /// Metrics of an attempt since its last report.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Progress {

@@ -1,6 +1,6 @@
 //! A coordinator in a scratch directory, and workers that do what a test tells them.
 
-use std::{path::Path, time::Duration};
+use std::{collections::VecDeque, path::Path, time::Duration};
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -205,6 +205,10 @@ pub struct Worker {
     pub seq: u64,
     events: mpsc::Sender<WorkerEvent>,
     commands: Streaming<CoordinatorCommand>,
+    /// The last acknowledgement; it may come before or after the commands that follow from the event.
+    acked: u64,
+    /// Commands that came while an acknowledgement was awaited.
+    held: VecDeque<Command>,
 }
 
 pub fn hello(id: &str, slots: u32, running: Vec<AttemptRef>) -> Hello {
@@ -226,7 +230,7 @@ impl Worker {
         let (events, requests) = mpsc::channel(64);
         events.send(WorkerEvent { seq: 0, event: Some(first) }).await.unwrap();
         let commands = WorkerServiceClient::new(connection).session(ReceiverStream::new(requests)).await?.into_inner();
-        Ok(Self { seq: 0, events, commands })
+        Ok(Self { seq: 0, events, commands, acked: 0, held: VecDeque::new() })
     }
 
     /// Says hello and waits for the welcome.
@@ -241,15 +245,23 @@ impl Worker {
         }
     }
 
-    /// The next command that is not a ping.
+    /// The next command that is neither a ping nor an acknowledgement, which is noted.
     pub async fn command(&mut self) -> Result<Option<Command>, Status> {
+        if let Some(held) = self.held.pop_front() {
+            return Ok(Some(held));
+        }
         loop {
-            let message = timeout(PATIENCE, self.commands.message()).await.expect("a command comes")?;
-            match message.map(|message| message.command.unwrap()) {
+            match self.message().await? {
                 Some(Command::Ping(_)) => {}
+                Some(Command::Ack(ack)) => self.acked = ack.seq,
                 other => return Ok(other),
             }
         }
+    }
+
+    async fn message(&mut self) -> Result<Option<Command>, Status> {
+        let message = timeout(PATIENCE, self.commands.message()).await.expect("a command comes")?;
+        Ok(message.map(|message| message.command.unwrap()))
     }
 
     pub async fn lease(&mut self) -> Lease {
@@ -268,10 +280,14 @@ impl Worker {
 
     /// Waits until the coordinator has all events.
     pub async fn acknowledged(&mut self) {
-        match self.command().await.unwrap() {
-            Some(Command::Ack(ack)) => assert_eq!(ack.seq, self.seq),
-            other => panic!("no ack but {other:?}"),
+        while self.acked < self.seq {
+            match self.message().await.unwrap().expect("an acknowledgement comes") {
+                Command::Ack(ack) => self.acked = ack.seq,
+                Command::Ping(_) => {}
+                other => self.held.push_back(other),
+            }
         }
+        assert_eq!(self.acked, self.seq);
     }
 
     /// The status with which the coordinator ends the stream.
