@@ -9,7 +9,7 @@ use tinysweep_worker::{
     checkpoint,
     data::{Split, decode},
     report::{Directive, Evaluated, Report, Reporter},
-    train::{Outcome, train},
+    train::{Outcome, Task, train},
 };
 
 use super::{device::DeviceArgs, steps};
@@ -54,7 +54,8 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
     let train_set = decode(&file.data.train, &dataset.train, dataset.task, Split::Train).map_err(Failure::bad_input)?;
     let test_set = decode(&file.data.test, &dataset.test, dataset.task, Split::Test).map_err(Failure::bad_input)?;
     let mut bar = Bar::new(proposal.config.train.steps as u64);
-    let outcome = train(&proposal.config, args.seed, &train_set, &test_set, &device, &mut bar)?;
+    let task = Task { config: &proposal.config, seed: args.seed, train: &train_set, test: &test_set, device: &device };
+    let outcome = train(task, None, &mut bar)?;
     bar.0.finish();
     checkpoint::save(&args.out, &outcome.model, &proposal.config, dataset.task)?;
     if let Some(votes) = &outcome.votes {

@@ -2,11 +2,15 @@
 
 use candle_core::{Result, Tensor, bail};
 use rand::{Rng, RngExt};
-use tinysweep_proto::config::{HaltRule, TrialConfig};
+use tinysweep_proto::{
+    config::{HaltRule, TrialConfig},
+    dataset::DataShape,
+};
 
 use crate::{
     loss::Label,
     model::{Latents, Model},
+    state::{StateError, TrainingState},
 };
 
 /// One example, as a slot takes it.
@@ -137,6 +141,54 @@ impl Carry {
         Self { latents, ..self }
     }
 
+    /// Writes the slots into `state`.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn save(&self, state: &mut TrainingState) -> Result<()> {
+        for (name, latents) in self.latents.named() {
+            state.put_tensor(format!("carry.{name}"), latents)?;
+        }
+        state.put_integers("carry.steps", self.steps.iter().map(|&steps| steps as u32).collect());
+        state.put_integers("carry.halted", self.halted.iter().map(|&halted| halted.into()).collect());
+        state.put_integers("carry.tokens", self.tokens.clone());
+        // 0 asks for nothing, so that labels move up by one.
+        state.put_integers("carry.labels", self.labels.iter().map(|label| label.map_or(0, |label| label + 1)).collect());
+        state.put_integers("carry.identifiers", self.identifiers.clone());
+        Ok(())
+    }
+
+    /// Takes them from `state`; `shape` is the data's.
+    ///
+    /// # Errors
+    /// When they are not those of the same model and data.
+    pub fn restore(&mut self, state: &TrainingState, shape: &DataShape) -> std::result::Result<(), StateError> {
+        let start = self.start.named();
+        let mut start = start.iter();
+        let mut missing = None;
+        self.latents = self.start.map(|like| {
+            let name = start.next().map_or(String::new(), |(name, _)| format!("carry.{name}"));
+            match state.floats(&name, like.elem_count()) {
+                Ok(values) => Tensor::from_slice(values, like.shape(), like.device()),
+                Err(error) => {
+                    missing = Some(error);
+                    Ok(like.clone())
+                }
+            }
+        })?;
+        if let Some(error) = missing {
+            return Err(error);
+        }
+        let integers = |name: &str, count, limit| state.integers(name, Some(count), limit);
+        let (batch, cells) = (self.steps.len(), self.tokens.len());
+        self.steps = integers("carry.steps", batch, usize::MAX)?.iter().map(|&steps| steps as usize).collect();
+        self.halted = integers("carry.halted", batch, 2)?.iter().map(|&halted| halted == 1).collect();
+        self.tokens = integers("carry.tokens", cells, shape.vocab_size)?.to_vec();
+        self.labels = integers("carry.labels", cells, shape.vocab_size + 1)?.iter().map(|&label| label.checked_sub(1)).collect();
+        self.identifiers = integers("carry.identifiers", batch, shape.puzzle_identifiers)?.to_vec();
+        Ok(())
+    }
+
     /// What the next step starts from.
     pub fn latents(&self) -> &Latents {
         &self.latents
@@ -172,7 +224,6 @@ impl Carry {
 mod tests {
     use super::*;
     use crate::random::{Stream, generator};
-    use tinysweep_proto::dataset::DataShape;
 
     #[test]
     fn slots_halt_at_the_last_step_and_when_they_want_to() {

@@ -5,6 +5,7 @@ use candle_core::Result;
 use crate::{
     kernels::slices,
     model::{Parameters, Role},
+    state::{StateError, TrainingState},
 };
 
 /// Shadow weights `s ← r·s + (1−r)·p`, which start as the weights themselves; no bias is corrected.
@@ -44,6 +45,21 @@ impl Ema {
             })?;
         }
         Ok(())
+    }
+
+    /// Writes the averages into `state`.
+    pub fn save(&self, state: &mut TrainingState) {
+        for (index, shadow) in self.shadow.iter().enumerate() {
+            state.put_floats(format!("ema.{index}"), shadow);
+        }
+    }
+
+    /// Takes them from `state`.
+    ///
+    /// # Errors
+    /// When they are not those of the same weights.
+    pub fn restore(&mut self, state: &TrainingState) -> std::result::Result<(), StateError> {
+        self.shadow.iter_mut().enumerate().try_for_each(|(index, shadow)| state.copy_floats(&format!("ema.{index}"), shadow))
     }
 
     /// `parameters` with the average in place of the trained weights; the puzzle table stays shared, not copied.

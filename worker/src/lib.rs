@@ -3,7 +3,7 @@
 //! From the network down to the numbers:
 //! * [`agent`], [`outbox`], [`attempt`], [`datasets`]: the session with the coordinator; knows no tensor.
 //! * [`runner`]: one attempt on its own thread; below it nothing knows the network.
-//! * [`train`], [`trainer`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
+//! * [`train`], [`trainer`], [`state`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
 //! * [`predict`]: one puzzle answered, step by step.
 //! * [`model`], [`loss`], [`optim`], [`schedule`], [`ema`], [`random`]: the published model and its optimisation.
 //! * [`kernels`]: fused operations with their gradients; [`device`]: where they run.
@@ -30,6 +30,7 @@ pub mod random;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod state;
 pub mod train;
 pub mod trainer;
 pub mod votes;

@@ -8,6 +8,7 @@ use tinysweep_proto::config::{Optimizer, TrainConfig};
 use crate::{
     kernels::{math::atan_of_ratio, slices, vectorized},
     model::{Entry, Parameters},
+    state::{StateError, TrainingState},
 };
 
 /// What AdamW adds to the root of the second moment, PyTorch's default.
@@ -86,6 +87,28 @@ impl Adam {
                     )
                 })
             })??;
+        }
+        Ok(())
+    }
+
+    /// Writes the moments and the count of steps into `state`.
+    pub fn save(&self, state: &mut TrainingState) {
+        state.facts.optimizer_steps = self.steps;
+        for (index, Moments { first, second }) in self.moments.iter().enumerate() {
+            state.put_floats(format!("adam.first.{index}"), first);
+            state.put_floats(format!("adam.second.{index}"), second);
+        }
+    }
+
+    /// Takes them from `state`.
+    ///
+    /// # Errors
+    /// When they are not those of the same weights.
+    pub fn restore(&mut self, state: &TrainingState) -> std::result::Result<(), StateError> {
+        self.steps = state.facts.optimizer_steps;
+        for (index, Moments { first, second }) in self.moments.iter_mut().enumerate() {
+            state.copy_floats(&format!("adam.first.{index}"), first)?;
+            state.copy_floats(&format!("adam.second.{index}"), second)?;
         }
         Ok(())
     }

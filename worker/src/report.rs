@@ -37,4 +37,14 @@ pub enum Directive {
 pub trait Reporter {
     /// Takes one report.
     fn report(&mut self, report: &Report) -> Directive;
+
+    /// Whether a state of training is wanted now. Asked after every step; the answer changes nothing in what training computes.
+    fn wants_state(&mut self) -> bool {
+        false
+    }
+
+    /// Takes the state after `step` steps, from which training can go on elsewhere.
+    fn state(&mut self, step: usize, bytes: Vec<u8>) {
+        let _ = (step, bytes);
+    }
 }

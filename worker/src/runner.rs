@@ -17,7 +17,7 @@ use crate::{
     data::Examples,
     device::Device,
     report::{Directive, Report, Reporter},
-    train::{Outcome, TrainError, train},
+    train::{Outcome, Task, TrainError, train},
 };
 
 /// Everything that a trainer needs.
@@ -97,7 +97,8 @@ pub fn spawn(
 }
 
 fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
-    let outcome = train(&job.config, job.seed, &job.train, &job.test, &job.device, reporter)?;
+    let task = Task { config: &job.config, seed: job.seed, train: &job.train, test: &job.test, device: &job.device };
+    let outcome = train(task, None, reporter)?;
     checkpoint::save(&job.checkpoint, &outcome.model, &job.config, job.train.task)?;
     if let Some(votes) = &outcome.votes {
         votes.save(&job.checkpoint)?;

@@ -10,6 +10,7 @@ use crate::{
     model::{Gradient, Model, Output},
     optim::{Adam, sign_sgd},
     schedule::Schedule,
+    state::{StateError, TrainingState},
 };
 
 /// A model in training, with everything that changes from step to step.
@@ -156,6 +157,42 @@ impl Trainer {
         }
         self.optimizer.step(parameters, &step.gradients, self.lr())?;
         self.ema.update(parameters)
+    }
+
+    /// Writes everything that changes from step to step into `state`.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn save(&self, state: &mut TrainingState) -> Result<()> {
+        state.facts.step = self.step;
+        state.facts.halting_rng = self.halting_rng.clone();
+        for entry in self.model.parameters().entries() {
+            state.put_tensor(format!("model.{}", entry.name), &entry.var)?;
+        }
+        self.optimizer.save(state);
+        self.ema.save(state);
+        self.carry.save(state)
+    }
+
+    /// Takes it from `state`.
+    ///
+    /// # Errors
+    /// When it is the state of another model or of other data; then this trainer is of no use any more.
+    pub fn restore(&mut self, state: &TrainingState) -> std::result::Result<(), StateError> {
+        for entry in self.model.parameters().entries() {
+            state.copy_into(&format!("model.{}", entry.name), &entry.var)?;
+        }
+        self.optimizer.restore(state)?;
+        self.ema.restore(state)?;
+        self.carry.restore(state, self.model.shape())?;
+        self.step = state.facts.step;
+        self.halting_rng = state.facts.halting_rng.clone();
+        Ok(())
+    }
+
+    /// Steps that were computed.
+    pub const fn steps(&self) -> usize {
+        self.step
     }
 
     /// The learning rate of the weights in the step that was computed last.

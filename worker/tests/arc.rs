@@ -18,7 +18,7 @@ use tinysweep_worker::{
     },
     device,
     report::{Directive, Report, Reporter},
-    train::train,
+    train::{Task, train},
 };
 
 const TRAINING: &str = include_str!("fixtures/arc/training.json");
@@ -148,7 +148,9 @@ fn a_model_that_trains_on_arc_reports_pass_at_k() {
     (config.train.steps, config.train.batch_size) = (2, 2);
     (config.evaluation.every, config.evaluation.examples, config.evaluation.batch_size) = (1, 12, 4);
     let mut kept = Kept::default();
-    let outcome = train(&config, 1, &train_set, &test_set, &device::from_environment().unwrap(), &mut kept).unwrap();
+    let device = device::from_environment().unwrap();
+    let task = Task { config: &config, seed: 1, train: &train_set, test: &test_set, device: &device };
+    let outcome = train(task, None, &mut kept).unwrap();
     for (metrics, split) in [(&kept.0[0], "subset"), (&outcome.metrics, "test")] {
         let of_arc = TEST_METRICS.iter().filter(|metric| metric.name != "test/optimal_path_accuracy");
         let value = |name: &str| metrics[&name.replacen("test", split, 1)];

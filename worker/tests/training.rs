@@ -10,7 +10,8 @@ use tinysweep_worker::{
     data::Examples,
     device,
     report::{Directive, Report, Reporter},
-    train::{Outcome, TrainError, train},
+    state::{StateError, TrainingState},
+    train::{self, Outcome, TrainError},
 };
 
 /// Four grids of 4×4 whose questions leave the last row open.
@@ -47,6 +48,11 @@ fn config(variant: Variant) -> TrialConfig {
     }
 }
 
+fn train(config: &TrialConfig, seed: u64, train: &Examples, test: &Examples, reporter: &mut dyn Reporter) -> Result<Outcome, TrainError> {
+    let device = device::from_environment().unwrap();
+    train::train(train::Task { config, seed, train, test, device: &device }, None, reporter)
+}
+
 /// Keeps every point; stops after so many reports.
 struct Log {
     points: Vec<(usize, String, f64)>,
@@ -63,7 +69,7 @@ impl Reporter for Log {
 
 fn run(config: &TrialConfig, seed: u64) -> (Outcome, Vec<(usize, String, f64)>) {
     let mut log = Log { points: Vec::new(), left: usize::MAX };
-    let outcome = train(config, seed, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log).unwrap();
+    let outcome = train(config, seed, &puzzles(), &puzzles(), &mut log).unwrap();
     (outcome, log.points)
 }
 
@@ -176,14 +182,14 @@ fn a_stop_ends_the_final_evaluation() {
     let many = Examples::plain(one.task, one.inputs.repeat(100_000), one.labels.repeat(100_000));
     let mut config = config(Variant::Mlp);
     (config.train.steps, config.evaluation.every, config.evaluation.batch_size) = (1, 0, 64);
-    let result = train(&config, 1, &one, &many, &device::from_environment().unwrap(), &mut StopsAtEvaluation);
+    let result = train(&config, 1, &one, &many, &mut StopsAtEvaluation);
     assert!(matches!(result, Err(TrainError::Stopped)));
 }
 
 #[test]
 fn a_stop_ends_training() {
     let mut log = Log { points: Vec::new(), left: 3 };
-    let result = train(&config(Variant::Att), 1, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log);
+    let result = train(&config(Variant::Att), 1, &puzzles(), &puzzles(), &mut log);
     assert!(matches!(result, Err(TrainError::Stopped)));
     // The first report says that training begins.
     assert_eq!(log.points.iter().map(|point| point.0).max(), Some(2));
@@ -192,9 +198,7 @@ fn a_stop_ends_training() {
 #[test]
 fn what_cannot_be_trained_is_refused() {
     let mut log = Log { points: Vec::new(), left: usize::MAX };
-    let mut with = |config: &TrialConfig, examples: &Examples| {
-        train(config, 1, examples, &puzzles(), &device::from_environment().unwrap(), &mut log).unwrap_err()
-    };
+    let mut with = |config: &TrialConfig, examples: &Examples| train(config, 1, examples, &puzzles(), &mut log).unwrap_err();
     let none = Examples::plain(Task::Sudoku4x4, Vec::new(), Vec::new());
     assert!(with(&config(Variant::Att), &none).to_string().contains("no training puzzle"));
     let other = Examples { task: Task::Sudoku6x6, ..puzzles() };
@@ -212,8 +216,87 @@ fn a_loss_that_is_not_finite_ends_training() {
     wild.train.weight_decay = 1000.0;
     wild.train.steps = 200;
     let mut log = Log { points: Vec::new(), left: usize::MAX };
-    assert!(matches!(
-        train(&wild, 1, &puzzles(), &puzzles(), &device::from_environment().unwrap(), &mut log),
-        Err(TrainError::NonFinite { .. })
-    ));
+    assert!(matches!(train(&wild, 1, &puzzles(), &puzzles(), &mut log), Err(TrainError::NonFinite { .. })));
+}
+
+/// Keeps every point, and the state after some steps.
+struct Cut {
+    points: Vec<(usize, String, f64)>,
+    at: Vec<usize>,
+    states: Vec<(usize, Vec<u8>)>,
+    asked: usize,
+}
+
+impl Cut {
+    fn at(steps: &[usize]) -> Self {
+        Self { points: Vec::new(), at: steps.to_vec(), states: Vec::new(), asked: 0 }
+    }
+}
+
+impl Reporter for Cut {
+    fn report(&mut self, report: &Report) -> Directive {
+        self.points.extend(report.points.iter().map(|(name, value)| (report.step, name.clone(), *value)));
+        Directive::Continue
+    }
+
+    fn wants_state(&mut self) -> bool {
+        self.asked += 1;
+        self.at.contains(&self.asked)
+    }
+
+    fn state(&mut self, step: usize, bytes: Vec<u8>) {
+        self.states.push((step, bytes));
+    }
+}
+
+fn weights(outcome: &Outcome) -> Vec<Vec<u32>> {
+    let bits = |var: &candle_core::Var| var.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect();
+    outcome.model.parameters().entries().iter().map(|entry| bits(&entry.var)).collect()
+}
+
+fn go_on(config: &TrialConfig, seed: u64, state: &[u8], reporter: &mut dyn Reporter) -> Result<Outcome, TrainError> {
+    let (puzzles, device) = (puzzles(), device::from_environment().unwrap());
+    let task = train::Task { config, seed, train: &puzzles, test: &puzzles, device: &device };
+    train::train(task, Some(&TrainingState::from_bytes(state)?), reporter)
+}
+
+/// Whatever the step at which it is cut, in the middle of a metric window, right after an evaluation or at the very end: what goes on from
+/// the state gives the same weights, metrics and points, to the last bit.
+#[test]
+fn a_run_goes_on_from_its_state_to_the_same_bits() {
+    for variant in [Variant::Mlp, Variant::Att] {
+        let mut config = config(variant);
+        (config.train.steps, config.augment) = (130, Some(Augment::Full)); // windows of two steps
+        let mut whole = Cut::at(&[1, 25, 63, 130]);
+        let outcome = train(&config, 7, &puzzles(), &puzzles(), &mut whole).unwrap();
+        assert_eq!(whole.states.iter().map(|state| state.0).collect::<Vec<_>>(), [1, 25, 63, 130]);
+        for (step, state) in &whole.states {
+            let mut rest = Cut::at(&[]);
+            let resumed = go_on(&config, 7, state, &mut rest).unwrap();
+            assert_eq!(resumed.metrics, outcome.metrics, "{variant:?} from {step}");
+            assert_eq!(resumed.metrics_by_step, outcome.metrics_by_step);
+            assert_eq!(weights(&resumed), weights(&outcome), "{variant:?} from {step}");
+            let expected: Vec<_> = whole.points.iter().filter(|point| point.0 > *step).cloned().collect();
+            assert_eq!(rest.points, expected, "{variant:?} from {step}");
+        }
+    }
+}
+
+#[test]
+fn a_state_of_something_else_is_refused() {
+    let config = config(Variant::Mlp);
+    let mut kept = Cut::at(&[3]);
+    train(&config, 7, &puzzles(), &puzzles(), &mut kept).unwrap();
+    let state = &kept.states[0].1;
+    let refused = |config: &TrialConfig, seed, state: &[u8]| go_on(config, seed, state, &mut Cut::at(&[])).unwrap_err();
+    let other = TrialConfig { hidden_size: 64, ..config.clone() };
+    assert!(matches!(refused(&other, 7, state), TrainError::State(StateError::Other { what: "configuration" })));
+    assert!(matches!(refused(&config, 8, state), TrainError::State(StateError::Other { what: "run" })));
+    assert!(matches!(refused(&config, 7, &state[..state.len() / 2]), TrainError::State(StateError::Malformed(_))));
+    let mut fewer = TrainingState::from_bytes(state).unwrap();
+    fewer.put_integers("sampler.order", vec![0]);
+    assert!(refused(&config, 7, &fewer.to_bytes()).to_string().contains("sampler.order"));
+    let mut strange = TrainingState::from_bytes(state).unwrap();
+    strange.put_integers("carry.tokens", vec![999; 8 * 16]);
+    assert!(refused(&config, 7, &strange.to_bytes()).to_string().contains("must be below"));
 }

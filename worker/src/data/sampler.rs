@@ -8,6 +8,7 @@ use tinysweep_proto::dataset::Task;
 
 use super::augment::Symmetry;
 use super::{Examples, Item};
+use crate::state::{StateError, TrainingState, array};
 
 /// Walks the groups epoch after epoch, each time in a new random order; of a group it draws one puzzle, whose examples it takes in
 /// random order, every one under a symmetry drawn for it.
@@ -76,6 +77,36 @@ impl<'a> Sampler<'a> {
         if self.waiting.len() > 1 {
             self.waiting.shuffle(&mut self.rng);
         }
+    }
+
+    /// Writes its place into `state`.
+    pub fn save(&self, state: &mut TrainingState) {
+        state.facts.sampler_rng = self.rng.clone();
+        (state.facts.sampler_begun, state.facts.sampler_epoch) = (self.begun, self.epoch);
+        state.put_integers("sampler.order", self.order.clone());
+        state.put_integers("sampler.waiting", self.waiting.iter().flat_map(|item| [item.puzzle, item.row]).collect());
+    }
+
+    /// Takes it from `state`.
+    ///
+    /// # Errors
+    /// When it is a place in other examples.
+    pub fn restore(&mut self, state: &TrainingState) -> Result<(), StateError> {
+        let groups = self.order.len();
+        let order = state.integers("sampler.order", Some(groups), groups)?;
+        let begun = state.facts.sampler_begun;
+        if begun > groups {
+            return Err(array("sampler.order", format!("is of {groups} groups, of which {begun} cannot have begun")));
+        }
+        let waiting = state.integers("sampler.waiting", None, u32::MAX as usize)?;
+        let items: Vec<Item> =
+            waiting.chunks(2).map(|pair| Item { puzzle: pair[0], row: pair.get(1).copied().unwrap_or(u32::MAX) }).collect();
+        if items.iter().any(|item| item.puzzle as usize >= self.examples.puzzles.len() || item.row as usize >= self.examples.rows()) {
+            return Err(array("sampler.waiting", "has examples that are not among the data".into()));
+        }
+        (self.order, self.waiting, self.rng) = (order.to_vec(), items, state.facts.sampler_rng.clone());
+        (self.begun, self.epoch) = (begun, state.facts.sampler_epoch);
+        Ok(())
     }
 
     /// Whole walks over the groups that came before the one that the last example belongs to.
