@@ -8,6 +8,7 @@ mod drain;
 mod eval;
 mod explain;
 mod leaderboard;
+mod leave;
 mod logs;
 mod parity;
 mod predict;

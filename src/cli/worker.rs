@@ -1,12 +1,12 @@
 //! `tinysweep worker`: trains what a coordinator leases.
 
-use std::{io, num::NonZeroUsize, path::PathBuf, thread};
+use std::{num::NonZeroUsize, path::PathBuf, thread};
 
 use clap::Args;
 use tinysweep_proto::address::Address;
 use tinysweep_worker::agent::{self, Settings};
 
-use super::device::DeviceArgs;
+use super::{device::DeviceArgs, leave};
 use crate::failure::Failure;
 
 /// Arguments of `worker`.
@@ -26,29 +26,48 @@ pub struct WorkerArgs {
     /// Where data sets and checkpoints are kept
     #[arg(long, env = "TINYSWEEP_WORK_DIR", default_value = "tinysweep-work")]
     work_dir: PathBuf,
+    /// What sweeps can ask for in `resources: {labels: …}`; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE", env = "TINYSWEEP_LABELS", value_delimiter = ',', value_parser = label)]
+    labels: Vec<(String, String)>,
+    /// Leave after so many trials
+    #[arg(long, env = "TINYSWEEP_COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
     /// Leave when standard input ends: a worker that was started by another program then never outlives it
     #[arg(long, hide = true)]
     leave_with_stdin: bool,
 }
 
-/// Works until interrupted.
+/// Works until it is told to leave, or as many trials as it is to run have ended.
 pub async fn execute(args: WorkerArgs) -> Result<(), Failure> {
     let host = host_name();
+    let device = args.device.open()?;
     let settings = Settings {
         coordinator: args.join,
         name: args.name.unwrap_or_else(|| format!("{host}-{}", std::process::id())),
         slots: args.slots.map_or_else(|| args.device.slots(), usize::from),
-        device: args.device.open()?,
+        memory_mib: if device.is_cuda() { 0 } else { memory_mib() },
+        device,
         work_dir: std::path::absolute(args.work_dir)?,
         host,
+        labels: args.labels.into_iter().collect(),
+        count: args.count,
     };
-    let shutdown = async {
-        tokio::select! {
-            () = interrupted() => {}
-            () = stdin_end(), if args.leave_with_stdin => {}
-        }
-    };
-    agent::run(settings, shutdown).await.map_err(Failure::bad_input)
+    agent::run(settings, leave::wishes(args.leave_with_stdin)).await.map_err(Failure::bad_input)
+}
+
+/// `NAME=VALUE`.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() && text.len() <= 128 => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("must be NAME=VALUE, as in gpu=a100, of at most 128 characters".into()),
+    }
+}
+
+/// Memory of this machine; 0 where that cannot be known.
+fn memory_mib() -> u64 {
+    let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    total.map_or(0, |kib| kib / 1024)
 }
 
 /// Cores of this machine.
@@ -80,12 +99,15 @@ pub async fn interrupted() {
     tokio::select! { () = ctrl_c => {}, () = terminated => {} }
 }
 
-/// Ends with standard input. A thread of its own reads it: the runtime's would hold up the end of the program.
-async fn stdin_end() {
-    let (ended, end) = tokio::sync::oneshot::channel();
-    thread::spawn(move || {
-        _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
-        _ = ended.send(());
-    });
-    _ = end.await;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels() {
+        assert_eq!(label("gpu=a100"), Ok(("gpu".into(), "a100".into())));
+        for wrong in ["", "gpu", "=a", "gpu=", &"x=y".repeat(99)] {
+            assert!(label(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -82,7 +82,8 @@ fn drain(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
     receive
 }
 
-fn wait(child: &mut Child) -> Option<std::process::ExitStatus> {
+/// Waits for a process to end; none where it takes too long.
+pub fn wait(child: &mut Child) -> Option<std::process::ExitStatus> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         if let Some(status) = child.try_wait().unwrap() {
@@ -163,8 +164,13 @@ impl Coordinator {
 
     /// Starts a worker with one slot in a folder of its own.
     pub fn worker(&self, name: &str) -> Process {
+        self.worker_with(name, &[])
+    }
+
+    /// The same with further arguments.
+    pub fn worker_with(&self, name: &str, arguments: &[&str]) -> Process {
         let mut command = tinysweep(self.folder.path());
-        command.args(["worker", "--slots", "1", "--name", name, "--work-dir", name, "--join", &self.address]);
+        command.args(["worker", "--slots", "1", "--name", name, "--work-dir", name, "--join", &self.address]).args(arguments);
         Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 

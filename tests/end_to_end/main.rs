@@ -6,6 +6,7 @@ mod bad_input;
 mod checkpoints;
 mod data;
 mod failures;
+mod handoff;
 mod harness;
 mod parity;
 mod run;

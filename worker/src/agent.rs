@@ -3,7 +3,12 @@
 //! Knows no tensor. When the connection is lost the trials go on; the agent connects again, says what it still runs,
 //! and sends what the coordinator has not acknowledged.
 
-use std::{collections::HashMap, path::PathBuf, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use rand::RngExt;
 use tinysweep_proto::{
@@ -11,12 +16,12 @@ use tinysweep_proto::{
     address::Address,
     connect::{Connection, Unreachable, connect},
     v1::{
-        AttemptRef, CoordinatorCommand, Goodbye, Heartbeat, Hello, Lease, Stop, Welcome, WorkerEvent, coordinator_command::Command,
-        worker_event::Event, worker_service_client::WorkerServiceClient,
+        AttemptRef, CoordinatorCommand, Draining, Goodbye, HandedBack, Heartbeat, Hello, Lease, Stop, Welcome, WorkerEvent,
+        coordinator_command::Command, worker_event::Event, worker_service_client::WorkerServiceClient,
     },
 };
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, Interval, interval, sleep, timeout},
 };
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,9 +29,10 @@ use tonic::{Code, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::{
-    attempt::{self, Said, Surroundings},
+    attempt::{self, Surroundings},
     datasets::Datasets,
     device::Device,
+    leave::{Leave, Leaving},
     outbox::Outbox,
     runner::StopFlag,
 };
@@ -46,6 +52,12 @@ pub struct Settings {
     pub device: Device,
     /// Data sets and checkpoints go here.
     pub work_dir: PathBuf,
+    /// What its owner says of it, as `gpu=a100`; sweeps can ask for them.
+    pub labels: BTreeMap<String, String>,
+    /// Memory of the device; 0 where it is not known.
+    pub memory_mib: u64,
+    /// Attempts after which the worker leaves; none for no limit.
+    pub count: Option<u64>,
 }
 
 /// Why a worker ended other than by being told to.
@@ -69,21 +81,18 @@ enum SessionEnd {
     Lost(String),
 }
 
-type Shutdown<'a> = Pin<&'a mut dyn Future<Output = ()>>;
-
-/// Works for the coordinator until `shutdown`.
+/// Works for the coordinator until `leave` says otherwise, or as many attempts as it is to run have ended.
 ///
 /// # Errors
 /// The first connection fails, or the coordinator refuses the worker.
-pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Result<(), AgentError> {
-    let mut shutdown = std::pin::pin!(shutdown);
-    let mut agent = Agent::new(settings);
+pub async fn run(settings: Settings, leave: watch::Receiver<Leave>) -> Result<(), AgentError> {
+    let mut agent = Agent::new(settings, leave);
     let mut connection: Result<Connection, Unreachable> = Ok(connect(&agent.settings.coordinator).await?);
     let mut failures = 0;
     loop {
         let lost = match connection {
             Ok(connection) => {
-                let end = agent.session(connection, shutdown.as_mut()).await;
+                let end = agent.session(connection).await;
                 if agent.was_welcome {
                     failures = 0;
                 }
@@ -98,7 +107,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> Resu
         let pause = backoff(failures, rand::rng().random_range(0.5..1.0));
         failures += 1;
         warn!(reason = %lost, pause_ms = pause.as_millis() as u64, "connection to the coordinator lost; trials go on, connecting again");
-        if agent.pause(pause, shutdown.as_mut()).await.is_break() {
+        if agent.pause(pause).await.is_break() {
             return Ok(());
         }
         connection = connect(&agent.settings.coordinator).await;
@@ -110,21 +119,33 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
     Duration::from_millis(250 << failures.min(6)).min(Duration::from_secs(10)).mul_f64(jitter)
 }
 
+/// An attempt that runs here.
+struct Running {
+    stop: StopFlag,
+    /// Slots that it takes.
+    slots: usize,
+}
+
 struct Agent {
     settings: Settings,
     /// The same over reconnects, another one after a restart: what an earlier life ran is lost with it.
     worker_id: String,
     outbox: Outbox,
-    running: HashMap<AttemptRef, StopFlag>,
+    running: HashMap<AttemptRef, Running>,
     surroundings: Arc<Surroundings>,
-    says: mpsc::UnboundedSender<(AttemptRef, Said)>,
-    said: mpsc::UnboundedReceiver<(AttemptRef, Said)>,
+    says: mpsc::UnboundedSender<(AttemptRef, Event)>,
+    said: mpsc::UnboundedReceiver<(AttemptRef, Event)>,
+    /// What this side wishes, and how far that is.
+    leave: watch::Receiver<Leave>,
+    leaving: Leaving,
+    /// Attempts that were taken.
+    taken: u64,
     /// Whether the last connection got as far as a welcome.
     was_welcome: bool,
 }
 
 impl Agent {
-    fn new(settings: Settings) -> Self {
+    fn new(settings: Settings, leave: watch::Receiver<Leave>) -> Self {
         let (says, said) = mpsc::unbounded_channel();
         let surroundings = Surroundings {
             datasets: Datasets::new(settings.work_dir.join("data")),
@@ -139,6 +160,9 @@ impl Agent {
             surroundings: Arc::new(surroundings),
             says,
             said,
+            leave,
+            leaving: Leaving::default(),
+            taken: 0,
             was_welcome: false,
             settings,
         }
@@ -153,25 +177,29 @@ impl Agent {
             slots: self.settings.slots as u32,
             version: env!("CARGO_PKG_VERSION").into(),
             running: unfinished,
-            ..Hello::default()
+            labels: self.settings.labels.clone().into_iter().collect(),
+            device: if self.settings.device.is_cuda() { "cuda".into() } else { "cpu".into() },
+            memory_mib: self.settings.memory_mib,
+            allows_commands: false,
         }
     }
 
     /// Waits without a connection; trials go on and their reports are kept.
-    async fn pause(&mut self, pause: Duration, mut shutdown: Shutdown<'_>) -> std::ops::ControlFlow<()> {
+    async fn pause(&mut self, pause: Duration) -> std::ops::ControlFlow<()> {
         let deadline = sleep(pause);
         tokio::pin!(deadline);
         loop {
             tokio::select! {
-                () = &mut deadline => return std::ops::ControlFlow::Continue(()),
-                () = &mut shutdown => return std::ops::ControlFlow::Break(()),
-                Some((attempt, said)) = self.said.recv() => self.note(&attempt, said),
+                () = &mut deadline => break,
+                Ok(()) = self.leave.changed() => self.note_wish(None),
+                Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
             }
         }
+        if self.is_time_to_leave() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
     }
 
     /// One connection, from hello to its end.
-    async fn session(&mut self, connection: Connection, mut shutdown: Shutdown<'_>) -> SessionEnd {
+    async fn session(&mut self, connection: Connection) -> SessionEnd {
         self.was_welcome = false;
         let (mut wire, mut commands) = match Wire::open(&connection, self.hello()).await {
             Ok(opened) => opened,
@@ -183,6 +211,10 @@ impl Agent {
                 // The stream's own status, read next, says why nobody takes events any more.
                 return commands.message().await.map_or_else(|status| classify(&status), |_| SessionEnd::Lost("stream closed".into()));
             }
+            if self.is_time_to_leave() {
+                self.say_goodbye(&mut wire, &mut commands).await;
+                return SessionEnd::Left;
+            }
             tokio::select! {
                 command = commands.message() => match command {
                     Ok(Some(CoordinatorCommand { command: Some(command) })) => {
@@ -193,19 +225,37 @@ impl Agent {
                     Ok(None) => return SessionEnd::Lost("the coordinator closed the stream".into()),
                     Err(status) => return classify(&status),
                 },
-                Some((attempt, said)) = self.said.recv() => self.note(&attempt, said),
+                Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
                 _ = wire.heartbeat.tick() => {
                     if wire.is_silent() {
                         return SessionEnd::Lost("the coordinator has been silent for too long".into());
                     }
                     wire.beat();
                 }
-                () = &mut shutdown => {
-                    self.leave(&mut wire, &mut commands).await;
-                    return SessionEnd::Left;
-                }
+                Ok(()) = self.leave.changed() => self.note_wish(Some(&mut wire)),
             }
         }
+    }
+
+    /// Takes note of this side's wish to leave.
+    fn note_wish(&mut self, wire: Option<&mut Wire>) {
+        let level = *self.leave.borrow_and_update();
+        self.begin_to_leave(level, wire);
+    }
+
+    fn begin_to_leave(&mut self, level: Leave, wire: Option<&mut Wire>) {
+        let Some(level) = self.leaving.raise(level, Instant::now()) else { return };
+        info!(?level, running = self.running.len(), "about to leave; no further leases are taken");
+        if let Some(wire) = wire {
+            wire.say_draining();
+        }
+        if level == Leave::HandBack {
+            self.running.values().for_each(|running| running.stop.hand_back());
+        }
+    }
+
+    fn is_time_to_leave(&self) -> bool {
+        self.leaving.is_time(self.running.is_empty() && self.outbox.is_empty(), Instant::now())
     }
 
     fn obey(&mut self, command: Command, wire: &mut Wire, connection: &Connection) {
@@ -214,15 +264,22 @@ impl Agent {
                 self.was_welcome = true;
                 info!(coordinator = %self.settings.coordinator.url(), slots = self.settings.slots, "joined");
                 wire.welcomed(&welcome);
+                if !self.leaving.takes_work() {
+                    wire.say_draining(); // this session does not know yet
+                }
             }
             Command::Ack(ack) => self.outbox.acknowledge(ack.seq),
-            Command::Lease(lease) => self.take(lease, connection),
+            Command::Lease(lease) => self.take(lease, connection, wire),
             Command::Stop(stop) => self.stop(&stop),
-            Command::Ping(_) | Command::Drain(_) => {}
+            Command::Drain(drain) => {
+                info!(reason = drain.reason, "told to leave");
+                self.begin_to_leave(Leave::HandBack, Some(wire));
+            }
+            Command::Ping(_) => {}
         }
     }
 
-    fn take(&mut self, mut lease: Lease, connection: &Connection) {
+    fn take(&mut self, mut lease: Lease, connection: &Connection, wire: &mut Wire) {
         let Some(attempt) = lease.attempt.take() else {
             warn!("the coordinator sent a lease without a name; ignored");
             return;
@@ -230,49 +287,53 @@ impl Agent {
         if self.running.contains_key(&attempt) || self.outbox.ended_attempts().any(|ended| *ended == attempt) {
             return; // sent again because an answer was lost
         }
-        if self.running.len() >= self.settings.slots {
-            warn!(trial = attempt.trial, "the coordinator sent more leases than there are slots; ignored");
+        let slots = lease.slots.max(1) as usize;
+        if !self.leaving.takes_work() || self.taken_slots() + slots > self.settings.slots {
+            let reason = if self.leaving.takes_work() { "its worker has no slot free" } else { "its worker is about to leave" };
+            warn!(trial = attempt.trial, reason, "a lease is handed back");
+            self.outbox.push(Event::HandedBack(HandedBack { attempt: Some(attempt), reason: reason.into() }));
             return;
         }
         info!(sweep = attempt.sweep, trial = attempt.trial, replicate = attempt.replicate, attempt = attempt.attempt, "leased");
         let stop = StopFlag::default();
-        self.running.insert(attempt.clone(), stop.clone());
+        self.running.insert(attempt.clone(), Running { stop: stop.clone(), slots });
         tokio::spawn(attempt::start(attempt, lease, connection.clone(), self.surroundings.clone(), stop, self.says.clone()));
+        self.taken += 1;
+        if self.settings.count.is_some_and(|count| self.taken >= count) {
+            self.begin_to_leave(Leave::WhenDone, Some(wire));
+        }
+    }
+
+    fn taken_slots(&self) -> usize {
+        self.running.values().map(|running| running.slots).sum()
     }
 
     fn stop(&mut self, stop: &Stop) {
         let Some(attempt) = &stop.attempt else { return };
-        if let Some(flag) = self.running.remove(attempt) {
+        if let Some(running) = self.running.remove(attempt) {
             info!(sweep = attempt.sweep, trial = attempt.trial, reason = stop.reason, "told to stop");
-            flag.raise();
+            running.stop.raise();
         }
     }
 
     /// Notes what an attempt says; one that was told to stop has nothing more to say.
-    fn note(&mut self, attempt: &AttemptRef, said: Said) {
+    fn note(&mut self, attempt: &AttemptRef, event: Event) {
         if !self.running.contains_key(attempt) {
             return;
         }
-        match said {
-            Said::Stopped => {
-                self.running.remove(attempt);
-            }
-            Said::Event(event) => {
-                if let Event::Failed(failed) = &event {
-                    warn!(sweep = attempt.sweep, trial = attempt.trial, reason = failed.message, "trial failed");
-                }
-                if !matches!(event, Event::Progress(_)) {
-                    self.running.remove(attempt);
-                }
-                self.outbox.push(event);
-            }
+        if let Event::Failed(failed) = &event {
+            warn!(sweep = attempt.sweep, trial = attempt.trial, reason = failed.message, "trial failed");
         }
+        if matches!(event, Event::Completed(_) | Event::Failed(_) | Event::HandedBack(_)) {
+            self.running.remove(attempt);
+        }
+        self.outbox.push(event);
     }
 
     /// Says goodbye, so that others take over at once, and gives the coordinator two seconds to acknowledge.
-    async fn leave(&mut self, wire: &mut Wire, commands: &mut Streaming<CoordinatorCommand>) {
+    async fn say_goodbye(&mut self, wire: &mut Wire, commands: &mut Streaming<CoordinatorCommand>) {
         info!(running = self.running.len(), "leaving; what runs here is handed back");
-        self.running.values().for_each(StopFlag::raise);
+        self.running.values().for_each(|running| running.stop.raise());
         self.running.clear();
         self.outbox.push(Event::Goodbye(Goodbye {}));
         let acknowledged = async {
@@ -343,6 +404,11 @@ impl Wire {
             self.events.send(event).await?;
         }
         Ok(())
+    }
+
+    /// Should it find no room, leases that come are handed back one by one.
+    fn say_draining(&mut self) {
+        let _ = self.events.try_send(WorkerEvent { seq: 0, event: Some(Event::Draining(Draining {})) });
     }
 
     /// A heartbeat that finds no room is not needed: the events before it say as much.

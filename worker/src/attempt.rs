@@ -1,31 +1,34 @@
-//! From a lease to its end: fetches the data, runs the job, and turns what it says into events.
+//! From a lease to its end: fetches the data and the state to go on from, runs the job, and turns what it says into events.
+//!
+//! The job runs on a thread of its own and never waits for the network. States that it gives are put into the coordinator's store beside it;
+//! one that is overtaken by a newer one before its turn is dropped.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tinysweep_proto::{
     Malformed, config,
     connect::Connection,
     dataset::Dataset,
-    v1::{AttemptRef, Completed, Failed, FailureKind, Lease, MetricPoint, Progress, Series, worker_event::Event},
+    v1::{
+        AttemptRef, Checkpointed, Completed, Failed, FailureKind, HandedBack, Lease, LogLines, MetricPoint, Progress, Series,
+        worker_event::Event,
+    },
 };
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::{
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
+    time::sleep,
+};
 
 use crate::{
     data::Split,
     datasets::{Datasets, FetchError},
     device::Device,
+    handoff::{self, HandoffError},
     report::Report,
-    runner::{self, Job, JobError, StopFlag},
+    runner::{self, Job, JobError, Listener, StopFlag},
+    state::{StateError, TrainingState},
     train::{Outcome, TrainError},
 };
-
-/// What an attempt says to its agent.
-pub enum Said {
-    /// Something for the coordinator; after `Completed` or `Failed` there is nothing more.
-    Event(Event),
-    /// It has stopped, as it was told.
-    Stopped,
-}
 
 /// Where attempts find what they need.
 pub struct Surroundings {
@@ -50,6 +53,12 @@ enum LeaseError {
     Malformed(#[from] Malformed),
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    #[error("cannot go on from the checkpoint: {0}")]
+    Resume(#[from] HandoffError),
+    #[error("cannot go on from the checkpoint: {0}")]
+    State(#[from] StateError),
+    #[error("commands are not run by this worker; its owner must start it with --allow-commands")]
+    Command,
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -58,6 +67,8 @@ impl LeaseError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Fetch(_) | Self::NoDataset | Self::Malformed(_) => FailureKind::Data,
+            Self::Resume(_) | Self::State(_) => FailureKind::Checkpoint,
+            Self::Command => FailureKind::Command,
             Self::Config(_) | Self::Thread(_) => FailureKind::Other,
         }
     }
@@ -70,10 +81,10 @@ pub async fn start(
     connection: Connection,
     surroundings: Arc<Surroundings>,
     stop: StopFlag,
-    says: UnboundedSender<(AttemptRef, Said)>,
+    says: UnboundedSender<(AttemptRef, Event)>,
 ) {
     if let Err(error) = try_start(&attempt, lease, connection, &surroundings, stop, says.clone()).await {
-        say(&says, &attempt, Said::Event(failed(&attempt, error.kind(), error.to_string())));
+        say(&says, &attempt, failed(&attempt, error.kind(), error.to_string()));
     }
 }
 
@@ -83,12 +94,19 @@ async fn try_start(
     connection: Connection,
     surroundings: &Surroundings,
     stop: StopFlag,
-    says: UnboundedSender<(AttemptRef, Said)>,
+    says: UnboundedSender<(AttemptRef, Event)>,
 ) -> Result<(), LeaseError> {
+    if !lease.command.is_empty() {
+        return Err(LeaseError::Command);
+    }
     let config = config::parse(&lease.config_json).map_err(LeaseError::Config)?;
     if let Some(error) = config::check(&config).first() {
         return Err(LeaseError::Config(error.to_string()));
     }
+    let resume = match &lease.resume {
+        Some(checkpoint) => Some(TrainingState::from_bytes(&handoff::get(&connection, checkpoint).await?)?),
+        None => None,
+    };
     let dataset = Dataset::try_from(lease.dataset.ok_or(LeaseError::NoDataset)?)?;
     let job = Job {
         config,
@@ -97,21 +115,122 @@ async fn try_start(
         test: surroundings.datasets.get(&connection, &dataset.test, dataset.task, Split::Test).await?,
         device: surroundings.device.clone(),
         checkpoint: surroundings.checkpoints.join(folder_name(attempt)),
+        resume,
+        state_every: (lease.checkpoint_secs > 0).then(|| Duration::from_secs(lease.checkpoint_secs.into())),
     };
     let checkpoint = format!("{}:{}", surroundings.host, job.checkpoint.display());
-    let (for_report, for_end) = ((attempt.clone(), says.clone()), (attempt.clone(), says));
-    runner::spawn(
-        job,
-        stop,
-        move |report| say(&for_report.1, &for_report.0, Said::Event(progress(&for_report.0, report))),
-        move |result| say(&for_end.1, &for_end.0, ended(&for_end.0, result, checkpoint)),
-    )?;
+    let (steps, taken) = mpsc::unbounded_channel();
+    let voice = Voice { attempt: attempt.clone(), says, checkpoint };
+    runner::spawn(job, stop.clone(), Ears { voice: voice.clone(), steps })?;
+    relay(taken, connection, voice, stop, lease.timeout_secs).await;
     Ok(())
 }
 
+/// What comes from the job's thread and takes time to pass on.
+enum Step {
+    State(usize, Vec<u8>),
+    End(Result<Box<Outcome>, JobError>),
+}
+
+/// The job's listener: reports go straight on, the rest to [`relay`].
+struct Ears {
+    voice: Voice,
+    steps: UnboundedSender<Step>,
+}
+
+impl Listener for Ears {
+    fn report(&mut self, report: &Report) {
+        self.voice.say(progress(&self.voice.attempt, report));
+    }
+
+    fn state(&mut self, step: usize, bytes: Vec<u8>) {
+        // Where nobody listens any more, the attempt has timed out.
+        let _ = self.steps.send(Step::State(step, bytes));
+    }
+
+    fn end(&mut self, result: Result<Outcome, JobError>) {
+        let _ = self.steps.send(Step::End(result.map(Box::new)));
+    }
+}
+
+/// Says something in the name of an attempt.
+#[derive(Clone)]
+struct Voice {
+    attempt: AttemptRef,
+    says: UnboundedSender<(AttemptRef, Event)>,
+    /// Where the trained model goes, for people.
+    checkpoint: String,
+}
+
+impl Voice {
+    fn say(&self, event: Event) {
+        say(&self.says, &self.attempt, event);
+    }
+
+    fn end(&self, result: Result<Outcome, JobError>) {
+        self.say(ended(&self.attempt, result, self.checkpoint.clone()));
+    }
+
+    fn note(&self, line: String) {
+        self.say(Event::LogLines(LogLines { attempt: Some(self.attempt.clone()), lines: vec![line] }));
+    }
+
+    /// Puts a state into the coordinator's store. A failure costs the steps since the state before, if the worker should be lost.
+    async fn hand_on(&self, connection: &Connection, (step, bytes): (usize, Vec<u8>)) {
+        match handoff::put(connection, step, &bytes).await {
+            Ok(checkpoint) => {
+                let event = Checkpointed { attempt: Some(self.attempt.clone()), checkpoint: Some(checkpoint) };
+                self.say(Event::Checkpointed(event));
+            }
+            Err(error) => self.note(format!("the state after step {step} is not kept: {error}")),
+        }
+    }
+}
+
+/// Passes on what the job gives until it ends, or has taken too long. States are handed on one at a time.
+async fn relay(mut steps: UnboundedReceiver<Step>, connection: Connection, voice: Voice, stop: StopFlag, timeout_secs: u64) {
+    // Thirty years stand for no limit.
+    let timeout = sleep(Duration::from_secs(if timeout_secs == 0 { 1 << 30 } else { timeout_secs }));
+    tokio::pin!(timeout);
+    let (mut waiting, mut ended) = (None, None);
+    loop {
+        let state: Option<(usize, Vec<u8>)> = waiting.take();
+        let is_busy = state.is_some();
+        if let Some(error) = ended.take_if(|_| !is_busy) {
+            return voice.end(Err(error));
+        }
+        let handed_on = async {
+            if let Some(state) = state {
+                voice.hand_on(&connection, state).await;
+            }
+        };
+        tokio::pin!(handed_on);
+        loop {
+            tokio::select! {
+                () = &mut handed_on, if is_busy => break,
+                step = steps.recv(), if ended.is_none() => match step {
+                    None => return,
+                    // What has its result needs no state to go on from.
+                    Some(Step::End(Ok(outcome))) => return voice.end(Ok(*outcome)),
+                    Some(Step::End(Err(error))) => ended = Some(error),
+                    Some(Step::State(step, bytes)) => waiting = Some((step, bytes)),
+                },
+                () = &mut timeout => {
+                    stop.raise();
+                    let message = format!("it ran for {timeout_secs} s, all that its sweep allows");
+                    return voice.say(failed(&voice.attempt, FailureKind::Timeout, message));
+                }
+            }
+            if !is_busy {
+                break;
+            }
+        }
+    }
+}
+
 /// The agent may have left already; then nobody needs to know.
-fn say(says: &UnboundedSender<(AttemptRef, Said)>, attempt: &AttemptRef, said: Said) {
-    let _ = says.send((attempt.clone(), said));
+fn say(says: &UnboundedSender<(AttemptRef, Event)>, attempt: &AttemptRef, event: Event) {
+    let _ = says.send((attempt.clone(), event));
 }
 
 /// A sweep's id is the coordinator's to choose: only letters, digits and dashes of it become part of a path.
@@ -133,18 +252,21 @@ fn progress(attempt: &AttemptRef, report: &Report) -> Event {
     })
 }
 
-fn ended(attempt: &AttemptRef, result: Result<Outcome, JobError>, checkpoint: String) -> Said {
+fn ended(attempt: &AttemptRef, result: Result<Outcome, JobError>, checkpoint: String) -> Event {
     match result {
-        Ok(outcome) => Said::Event(Event::Completed(Completed {
+        Ok(outcome) => Event::Completed(Completed {
             attempt: Some(attempt.clone()),
             metrics: outcome.metrics.into_iter().collect(),
             metrics_by_step: outcome.metrics_by_step.into_iter().map(|(name, values)| Series { name, values }).collect(),
             wall_seconds: outcome.wall_seconds,
             checkpoint,
             parameters: outcome.parameters as u64,
-        })),
-        Err(JobError::Stopped) => Said::Stopped,
-        Err(error) => Said::Event(failed(attempt, kind_of(&error), error.to_string())),
+        }),
+        // An agent that has told it to stop does not pass this on.
+        Err(JobError::Stopped) => {
+            Event::HandedBack(HandedBack { attempt: Some(attempt.clone()), reason: "its worker was told to leave".into() })
+        }
+        Err(error) => failed(attempt, kind_of(&error), error.to_string()),
     }
 }
 
@@ -152,10 +274,17 @@ fn kind_of(error: &JobError) -> FailureKind {
     match error {
         JobError::Train(TrainError::NonFinite { .. }) => FailureKind::NonFinite,
         JobError::Train(TrainError::Data(_)) => FailureKind::Data,
-        JobError::Checkpoint(_) => FailureKind::Checkpoint,
+        JobError::Train(TrainError::Tensor(error)) if is_out_of_memory(&error.to_string()) => FailureKind::OutOfMemory,
+        JobError::Checkpoint(_) | JobError::Train(TrainError::State(_)) => FailureKind::Checkpoint,
         JobError::Panic(_) => FailureKind::Panic,
         JobError::Train(_) | JobError::Stopped => FailureKind::Other,
     }
+}
+
+/// A GPU's driver says so in words only; the machine's own memory ends the process instead.
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("out of memory") || message.contains("out_of_memory")
 }
 
 fn failed(attempt: &AttemptRef, kind: FailureKind, message: String) -> Event {

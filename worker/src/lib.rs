@@ -1,7 +1,7 @@
 //! The worker of tinysweep: trains and evaluates recursive models with Candle.
 //!
 //! From the network down to the numbers:
-//! * [`agent`], [`outbox`], [`attempt`], [`datasets`]: the session with the coordinator; knows no tensor.
+//! * [`agent`], [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`]: the session with the coordinator; knows no tensor.
 //! * [`runner`]: one attempt on its own thread; below it nothing knows the network.
 //! * [`train`], [`trainer`], [`state`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
 //! * [`predict`]: one puzzle answered, step by step.
@@ -19,7 +19,9 @@ pub mod datasets;
 pub mod device;
 pub mod ema;
 pub mod eval;
+pub mod handoff;
 pub mod kernels;
+pub mod leave;
 pub mod loss;
 pub mod model;
 pub mod optim;

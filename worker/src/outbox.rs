@@ -2,35 +2,75 @@
 
 use std::collections::VecDeque;
 
-use tinysweep_proto::v1::{AttemptRef, Progress, WorkerEvent, worker_event::Event};
+use tinysweep_proto::v1::{AttemptRef, Checkpointed, Progress, WorkerEvent, worker_event::Event};
+use tracing::warn;
 
 /// The most metric points that one message carries.
 const POINTS_PER_MESSAGE: usize = 5_000;
 
+/// The most metric points that wait without a connection: hours of a fast trial's.
+const POINTS_WAITING: usize = 200_000;
+
 /// Events that the coordinator has not acknowledged, in the order of their numbers.
 ///
-/// It stays small without a connection too: reports of one attempt merge while they wait, and an attempt
-/// has a bounded number of metric points.
+/// It stays small without a connection too: reports of one attempt merge while they wait, of an attempt's states of training the last one
+/// waits, and beyond [`POINTS_WAITING`] metric points no further ones are taken. Ends of attempts always are.
 #[derive(Debug, Default)]
 pub struct Outbox {
     last_seq: u64,
     waiting: VecDeque<WorkerEvent>,
     /// How many at the front have been sent over the present connection.
     sent: usize,
+    /// Metric points in `waiting`.
+    points: usize,
+    /// Points that were not taken.
+    dropped: usize,
 }
 
 impl Outbox {
     /// Adds an event at the end; a report joins the one before it if that still waits.
     pub fn push(&mut self, event: Event) {
         let event = match event {
-            Event::Progress(report) => match self.merge(report) {
-                None => return,
-                Some(report) => Event::Progress(report),
-            },
+            Event::Progress(mut report) => {
+                self.bound(&mut report);
+                match self.merge(report) {
+                    None => return,
+                    Some(report) => Event::Progress(report),
+                }
+            }
+            Event::Checkpointed(checkpointed) => {
+                self.forget_older(&checkpointed);
+                Event::Checkpointed(checkpointed)
+            }
             other => other,
         };
         self.last_seq += 1;
         self.waiting.push_back(WorkerEvent { seq: self.last_seq, event: Some(event) });
+    }
+
+    /// Leaves the points out of a report for which there is no room.
+    fn bound(&mut self, report: &mut Progress) {
+        let count = report.points.len();
+        if self.points + count > POINTS_WAITING {
+            if self.dropped == 0 {
+                warn!(limit = POINTS_WAITING, "the coordinator has been away for long; metrics of training are dropped until it is back");
+            }
+            self.dropped += count;
+            report.points.clear();
+        } else {
+            self.points += count;
+            self.dropped = 0;
+        }
+    }
+
+    /// A state of training that waits is of no use once there is a newer one of its attempt.
+    fn forget_older(&mut self, newer: &Checkpointed) {
+        let sent = self.sent;
+        let mut index = 0;
+        self.waiting.retain(|waiting| {
+            index += 1;
+            index <= sent || !matches!(&waiting.event, Some(Event::Checkpointed(older)) if older.attempt == newer.attempt)
+        });
     }
 
     /// Puts `report` into the last event if that is an unsent report of the same attempt with room; else gives it back.
@@ -60,9 +100,11 @@ impl Outbox {
 
     /// Forgets what the coordinator has stored.
     pub fn acknowledge(&mut self, seq: u64) {
-        while self.waiting.front().is_some_and(|event| event.seq <= seq) {
-            self.waiting.pop_front();
+        while let Some(event) = self.waiting.pop_front_if(|event| event.seq <= seq) {
             self.sent = self.sent.saturating_sub(1);
+            if let Some(Event::Progress(report)) = event.event {
+                self.points -= report.points.len();
+            }
         }
     }
 
@@ -81,6 +123,7 @@ impl Outbox {
         self.waiting.iter().filter_map(|event| match event.event.as_ref()? {
             Event::Completed(completed) => completed.attempt.as_ref(),
             Event::Failed(failed) => failed.attempt.as_ref(),
+            Event::HandedBack(back) => back.attempt.as_ref(),
             _ => None,
         })
     }
@@ -130,6 +173,37 @@ mod tests {
         assert_eq!((merged.step, merged.points.len()), (2, 2));
         outbox.push(progress(1, 3));
         assert_eq!(outbox.next_unsent().unwrap().seq, 2);
+    }
+
+    #[test]
+    fn of_many_points_the_first_are_kept_and_ends_always() {
+        let mut outbox = Outbox::default();
+        for step in 0..2 * POINTS_WAITING as u64 {
+            outbox.push(progress(1, step));
+        }
+        outbox.push(Event::Completed(Completed { attempt: Some(attempt(1)), ..Completed::default() }));
+        let count = |outbox: &Outbox| {
+            let points = |event: &WorkerEvent| if let Some(Event::Progress(report)) = &event.event { report.points.len() } else { 0 };
+            outbox.waiting.iter().map(points).sum::<usize>()
+        };
+        assert_eq!((count(&outbox), outbox.ended_attempts().count()), (POINTS_WAITING, 1));
+        outbox.acknowledge(u64::MAX);
+        outbox.push(progress(2, 1));
+        assert_eq!((count(&outbox), outbox.points), (1, 1));
+    }
+
+    #[test]
+    fn of_states_that_wait_the_newest_stays() {
+        let mut outbox = Outbox::default();
+        let state = |trial| Event::Checkpointed(Checkpointed { attempt: Some(attempt(trial)), checkpoint: None });
+        for trial in [1, 2, 1, 1] {
+            outbox.push(state(trial));
+        }
+        assert_eq!(sent(&mut outbox), [2, 4]);
+        outbox.push(state(1));
+        assert_eq!(sent(&mut outbox), [5], "what was sent may be on its way");
+        outbox.reconnected();
+        assert_eq!(sent(&mut outbox), [2, 4, 5]);
     }
 
     #[test]

@@ -33,14 +33,25 @@ pub enum Directive {
     Stop,
 }
 
+/// What whoever runs a training wants of it beside the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing.
+    Nothing,
+    /// A state to go on from, if the worker should be lost.
+    State,
+    /// A state to go on from elsewhere, and then its end.
+    StateThenStop,
+}
+
 /// Takes reports and answers each with a directive. Called on the training thread: it must not block for long.
 pub trait Reporter {
     /// Takes one report.
     fn report(&mut self, report: &Report) -> Directive;
 
-    /// Whether a state of training is wanted now. Asked after every step; the answer changes nothing in what training computes.
-    fn wants_state(&mut self) -> bool {
-        false
+    /// What is wished for now. Asked after every step; the answer changes nothing in what training computes.
+    fn wish(&mut self) -> Wish {
+        Wish::Nothing
     }
 
     /// Takes the state after `step` steps, from which training can go on elsewhere.

@@ -5,9 +5,10 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use tinysweep_proto::config::TrialConfig;
@@ -16,7 +17,8 @@ use crate::{
     checkpoint,
     data::Examples,
     device::Device,
-    report::{Directive, Report, Reporter},
+    report::{Directive, Report, Reporter, Wish},
+    state::TrainingState,
     train::{Outcome, Task, TrainError, train},
 };
 
@@ -34,6 +36,10 @@ pub struct Job {
     pub device: Device,
     /// Where the checkpoint goes.
     pub checkpoint: PathBuf,
+    /// The state to go on from; none for a start from nothing.
+    pub resume: Option<TrainingState>,
+    /// How often a state is wanted, should the worker be lost; none for never.
+    pub state_every: Option<Duration>,
 }
 
 /// Why a job ended without a result.
@@ -62,43 +68,62 @@ impl From<TrainError> for JobError {
     }
 }
 
-/// Tells a running job to stop at its next report.
+/// Tells a running job to end before its time.
 #[derive(Clone, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicU8>);
+
+/// [`StopFlag::hand_back`] was called.
+const HAND_BACK: u8 = 1;
+/// [`StopFlag::raise`] was called.
+const STOP: u8 = 2;
 
 impl StopFlag {
-    /// Stops the job.
+    /// Stops the job at its next report.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.fetch_max(STOP, Ordering::Relaxed);
     }
 
-    /// Whether the job is to stop.
-    pub fn is_raised(&self) -> bool {
+    /// Has the job give a state to go on from after its present step, and stop then.
+    pub fn hand_back(&self) {
+        self.0.fetch_max(HAND_BACK, Ordering::Relaxed);
+    }
+
+    fn level(&self) -> u8 {
         self.0.load(Ordering::Relaxed)
+    }
+
+    /// Whether the job is to stop at once.
+    pub fn is_raised(&self) -> bool {
+        self.level() == STOP
     }
 }
 
-/// Runs `job` on a new thread. `on_report` is called there with each report, `on_end` with the result.
+/// What a job says while it runs and when it ends, called on its thread.
+pub trait Listener: Send {
+    /// A report.
+    fn report(&mut self, report: &Report);
+    /// A state to go on from after `step` steps.
+    fn state(&mut self, step: usize, bytes: Vec<u8>);
+    /// The end; nothing follows.
+    fn end(&mut self, result: Result<Outcome, JobError>);
+}
+
+/// Runs `job` on a new thread, which tells `listener` how it goes.
 ///
 /// # Errors
 /// The system has no thread left.
-pub fn spawn(
-    job: Job,
-    stop: StopFlag,
-    on_report: impl FnMut(&Report) + Send + 'static,
-    on_end: impl FnOnce(Result<Outcome, JobError>) + Send + 'static,
-) -> std::io::Result<()> {
+pub fn spawn(job: Job, stop: StopFlag, listener: impl Listener + 'static) -> std::io::Result<()> {
     thread::Builder::new().name("trainer".into()).spawn(move || {
-        let mut reporter = Relay { stop, on_report };
-        let result = catch_unwind(AssertUnwindSafe(|| execute(&job, &mut reporter)));
-        on_end(result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref())))));
+        let mut relay = Relay { stop, listener, state_every: job.state_every, last_state: Instant::now() };
+        let result = catch_unwind(AssertUnwindSafe(|| execute(&job, &mut relay)));
+        relay.listener.end(result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref())))));
     })?;
     Ok(())
 }
 
 fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
     let task = Task { config: &job.config, seed: job.seed, train: &job.train, test: &job.test, device: &job.device };
-    let outcome = train(task, None, reporter)?;
+    let outcome = train(task, job.resume.as_ref(), reporter)?;
     checkpoint::save(&job.checkpoint, &outcome.model, &job.config, job.train.task)?;
     if let Some(votes) = &outcome.votes {
         votes.save(&job.checkpoint)?;
@@ -106,18 +131,36 @@ fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> 
     Ok(outcome)
 }
 
-struct Relay<F> {
+struct Relay<L> {
     stop: StopFlag,
-    on_report: F,
+    listener: L,
+    state_every: Option<Duration>,
+    last_state: Instant,
 }
 
-impl<F: FnMut(&Report)> Reporter for Relay<F> {
+impl<L: Listener> Reporter for Relay<L> {
     fn report(&mut self, report: &Report) -> Directive {
         if self.stop.is_raised() {
             return Directive::Stop;
         }
-        (self.on_report)(report);
-        Directive::Continue
+        self.listener.report(report);
+        // An evaluation may take long, and can be done again from the state before it.
+        if self.stop.level() == HAND_BACK && report.evaluation.is_some() { Directive::Stop } else { Directive::Continue }
+    }
+
+    fn wish(&mut self) -> Wish {
+        if self.stop.level() == HAND_BACK {
+            Wish::StateThenStop
+        } else if self.state_every.is_some_and(|every| self.last_state.elapsed() >= every) {
+            Wish::State
+        } else {
+            Wish::Nothing
+        }
+    }
+
+    fn state(&mut self, step: usize, bytes: Vec<u8>) {
+        self.last_state = Instant::now();
+        self.listener.state(step, bytes);
     }
 }
 

@@ -9,7 +9,7 @@ use tinysweep_proto::dataset::Task;
 use tinysweep_worker::{
     data::Examples,
     device,
-    report::{Directive, Report, Reporter},
+    report::{Directive, Report, Reporter, Wish},
     state::{StateError, TrainingState},
     train::{self, Outcome, TrainError},
 };
@@ -239,9 +239,9 @@ impl Reporter for Cut {
         Directive::Continue
     }
 
-    fn wants_state(&mut self) -> bool {
+    fn wish(&mut self) -> Wish {
         self.asked += 1;
-        self.at.contains(&self.asked)
+        if self.at.contains(&self.asked) { Wish::State } else { Wish::Nothing }
     }
 
     fn state(&mut self, step: usize, bytes: Vec<u8>) {

@@ -32,7 +32,7 @@ impl Default for Policy {
 pub struct Needs {
     /// Slots that a trial takes, at least 1.
     pub slots: u32,
-    /// `cpu`, `cuda` or `metal`; none takes any.
+    /// `cpu` or `cuda`; none takes any.
     pub device: Option<String>,
     /// Memory of the device; 0 takes any.
     pub memory_mib: u64,
@@ -52,7 +52,7 @@ impl Default for Needs {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Traits {
-    /// Where it computes: `cpu`, `cuda` or `metal`.
+    /// Where it computes: `cpu` or `cuda`.
     pub device: String,
     /// Memory of that; 0 where it is not known.
     pub memory_mib: u64,

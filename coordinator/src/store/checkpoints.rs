@@ -42,6 +42,18 @@ pub(super) async fn store_checkpoint(
     Ok(())
 }
 
+/// The attempt that runs could not go on from its checkpoint: the next one takes the one before.
+pub(super) async fn forget_resumed(tx: &mut SqliteConnection, loaded: &Loaded) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM checkpoints WHERE replicate_id = ? AND step = (SELECT resumed_step FROM attempts WHERE id = ? AND resumed_step > 0)",
+        loaded.id,
+        loaded.alive
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Nothing goes on from the checkpoints of what has its result.
 pub(super) async fn forget_checkpoints(tx: &mut SqliteConnection, loaded: &Loaded) -> Result<(), StoreError> {
     sqlx::query!("DELETE FROM checkpoints WHERE replicate_id = ?", loaded.id).execute(tx).await?;

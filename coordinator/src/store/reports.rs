@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, StoreError,
-    checkpoints::{forget_checkpoints, store_checkpoint},
+    checkpoints::{forget_checkpoints, forget_resumed, store_checkpoint},
     error::signed,
     logs::store_lines,
     replicates::{Loaded, load, perform, unknown},
@@ -148,6 +148,9 @@ async fn apply_fresh(
             Ok(Applied::Counted)
         }
         Report::Failed { kind, message } => {
+            if *kind == FailureKind::Checkpoint {
+                forget_resumed(tx, &loaded).await?;
+            }
             perform(tx, &attempt.replicate, &loaded, fail(*kind, message.clone()), "", at).await?;
             Ok(Applied::Counted)
         }

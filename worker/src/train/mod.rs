@@ -197,17 +197,17 @@ impl<'a> Run<'a> {
     ///
     /// Votes that add up over evaluations are not in a state, so that a run that adds them up keeps none: it would end with others.
     fn keep_state(&mut self, is_evaluated: bool) -> Result<(), TrainError> {
-        if self.task.config.evaluation.arc_accumulate_votes {
-            return Ok(());
-        }
         let Self { task, trainer, source, progress, .. } = self;
         progress.keep_state(|progress| {
+            if task.config.evaluation.arc_accumulate_votes {
+                return Ok(None);
+            }
             let mut state = TrainingState::new(Facts::new(task.config.hash(), task.seed, &generator(task.seed, Stream::Data)));
             state.facts.is_evaluated = is_evaluated;
             trainer.save(&mut state)?;
             source.sampler.save(&mut state);
             progress.save(&mut state);
-            Ok(state)
+            Ok(Some(state))
         })
     }
 

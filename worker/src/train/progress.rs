@@ -7,7 +7,7 @@ use tinysweep_proto::config::TrialConfig;
 use super::TrainError;
 use crate::{
     loss::Score,
-    report::{Directive, Evaluated, Report, Reporter},
+    report::{Directive, Evaluated, Report, Reporter, Wish},
     state::{StateError, TrainingState},
     trainer::{Ended, Step, Trainer},
 };
@@ -174,14 +174,16 @@ impl<'a> Progress<'a> {
         Ok(())
     }
 
-    /// Keeps a state of training where one is wanted now; `make` writes it.
-    pub(super) fn keep_state(&mut self, make: impl FnOnce(&Self) -> Result<TrainingState, TrainError>) -> Result<(), TrainError> {
-        if !self.reporter.wants_state() {
-            return Ok(());
+    /// Hands a state of training on where one is wished for now, and stops where that is wished for too; `make` writes the state, if there
+    /// can be one.
+    pub(super) fn keep_state(&mut self, make: impl FnOnce(&Self) -> Result<Option<TrainingState>, TrainError>) -> Result<(), TrainError> {
+        let wish = self.reporter.wish();
+        if wish != Wish::Nothing
+            && let Some(state) = make(self)?
+        {
+            self.reporter.state(state.facts.step, state.to_bytes());
         }
-        let state = make(self)?;
-        self.reporter.state(state.facts.step, state.to_bytes());
-        Ok(())
+        if wish == Wish::StateThenStop { Err(TrainError::Stopped) } else { Ok(()) }
     }
 
     fn send(&mut self, report: &Report) -> Result<(), TrainError> {

@@ -73,7 +73,7 @@ pub(super) fn read(report: &mut Report, keys: &Fields) -> Option<Running> {
 fn read_needs(report: &mut Report, node: &Node) -> Option<Needs> {
     let keys = Fields::read(report, node, "`resources`", &["slots", "device", "memory_gib", "labels"], |_| None)?;
     let slots = keys.get("slots").map_or(Some(1), |node| fields::whole(report, node, "`slots`", 1..=SLOTS_LIMIT));
-    let devices = ["cpu", "cuda", "metal"].map(|name| (name, name));
+    let devices = ["cpu", "cuda"].map(|name| (name, name));
     let device = keys.get("device").map_or(Some(None), |node| fields::word(report, node, "`device`", &devices).map(Some));
     let memory = keys.get("memory_gib").map_or(Some(0.0), |node| read_memory(report, node));
     let labels = keys.get("labels").map_or(Some(BTreeMap::new()), |node| read_labels(report, node));
