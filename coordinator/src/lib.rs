@@ -16,6 +16,7 @@ pub mod domain;
 mod durability;
 mod live;
 mod reconcile;
+pub mod rehearsal;
 mod retention;
 pub mod server;
 mod service;

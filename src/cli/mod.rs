@@ -1,5 +1,6 @@
 //! Arguments as typed, and the command that they mean: one module each.
 
+mod bench;
 mod control;
 mod convert;
 mod data;
@@ -100,6 +101,8 @@ enum Command {
     Predict(predict::PredictArgs),
     /// Make a checkpoint of one from elsewhere: PyTorch's, read without executing anything, or safetensors
     Convert(convert::ConvertArgs),
+    /// Measure what things cost here
+    Bench(bench::BenchArgs),
     /// Replay a recorded run of the published reference and compare every number
     Parity(parity::ParityArgs),
 }
@@ -150,6 +153,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             predict::execute(&args)
         }
         Command::Convert(args) => convert::execute(&args),
+        Command::Bench(args) => block_on(bench::execute(args)),
         Command::Parity(args) => {
             environment::ensure()?;
             parity::execute(&args)

@@ -78,10 +78,12 @@ fn a_checkpoint_that_cannot_be_written_fails_the_trial_and_not_the_worker() {
     let work_dir = coordinator.folder.path().join("a");
     std::fs::create_dir(&work_dir).unwrap();
     let in_the_way = write(&work_dir, "checkpoints", "a file where the folder should be");
-    let sweep = coordinator.submit(TINY_SWEEP);
+    // One worker alone would try again and again, with pauses; and three failures in a row would quarantine it.
+    let sweep = coordinator.submit(&format!("{TINY_SWEEP}retry: {{on: {{checkpoint: give_up}}}}\n"));
     let _worker = coordinator.worker("a");
     let ended = coordinator.wait_for_end(&sweep);
     assert_eq!((&ended["completed"], &ended["failed"]), (&0.into(), &2.into()));
+    assert_eq!(coordinator.json(&["show", &format!("{sweep}/0")])["replicates"][0]["attempts"][0]["failure"], "checkpoint");
     let trial = coordinator.json(&["show", &format!("{sweep}/0")]);
     assert!(trial["reason"].as_str().unwrap().contains("checkpoints"), "{trial:#}");
 

@@ -50,7 +50,8 @@ fn a_trial_goes_on_elsewhere_to_the_same_bits() {
     for name in ["metrics", "metrics_by_step", "seed"] {
         assert_eq!(found[name], expected[name], "{name}");
     }
-    let states: Vec<_> = attempts.iter().map(|attempt| (attempt["state"].as_str().unwrap(), attempt["failure"].as_str().unwrap())).collect();
+    let states: Vec<_> =
+        attempts.iter().map(|attempt| (attempt["state"].as_str().unwrap(), attempt["failure"].as_str().unwrap())).collect();
     assert_eq!(states, [("lost", ""), ("lost", "lost"), ("completed", "")]);
     let resumed: Vec<_> = attempts.iter().map(|attempt| attempt["resumed_step"].as_u64().unwrap()).collect();
     assert!(resumed[0] == 0 && resumed[1] >= 2000 && resumed[2] > resumed[1], "{resumed:?}");

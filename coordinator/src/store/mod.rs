@@ -11,6 +11,7 @@ mod leases;
 mod logs;
 mod open;
 mod queue;
+mod rehearsal;
 mod replicates;
 mod reports;
 mod sweeps;

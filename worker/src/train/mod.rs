@@ -160,12 +160,12 @@ impl<'a> Run<'a> {
         }
         self.trainer.apply(&computed)?;
         self.progress.window.add(&computed, &self.trainer);
-        if step % self.task.config.train.steps.div_ceil(WINDOWS) == 0 { self.progress.report_window(step) } else { Ok(()) }
+        if step.is_multiple_of(self.task.config.train.steps.div_ceil(WINDOWS)) { self.progress.report_window(step) } else { Ok(()) }
     }
 
     fn evaluate_if_due(&mut self, step: usize) -> Result<(), TrainError> {
         let every = self.task.config.evaluation.every;
-        if every == 0 || step == 0 || step % every != 0 || step >= self.task.config.train.steps {
+        if every == 0 || step == 0 || !step.is_multiple_of(every) || step >= self.task.config.train.steps {
             return Ok(());
         }
         let items = std::mem::take(&mut self.subset);

@@ -1,0 +1,32 @@
+//! `tinysweep bench`: what things cost here, measured.
+
+mod crew;
+mod dispatch;
+
+use clap::{Args, Subcommand};
+
+use crate::failure::Failure;
+
+/// Arguments of `bench`.
+#[derive(Args, Debug)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand, Debug)]
+enum Bench {
+    /// What handing out a trial costs: a coordinator and simulated workers, each a process, over loopback
+    Dispatch(dispatch::DispatchArgs),
+    /// Simulated workers of `bench dispatch`
+    #[command(hide = true)]
+    Crew(crew::CrewArgs),
+}
+
+/// Runs the benchmark.
+pub async fn execute(args: BenchArgs) -> Result<(), Failure> {
+    match args.bench {
+        Bench::Dispatch(args) => dispatch::execute(args).await,
+        Bench::Crew(args) => crew::execute(args).await,
+    }
+}
