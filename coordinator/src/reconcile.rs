@@ -30,7 +30,11 @@ pub async fn run(shared: &Shared) {
         tokio::select! {
             () = shared.stopped() => return,
             () = shared.wake.notified() => {}
-            _ = timer.tick() => {}
+            _ = timer.tick() => {
+                if let Err(error) = count(shared).await {
+                    error!(%error, "cannot count what runs");
+                }
+            }
         }
         // The timer ticks at least four times in a lease. Where it did not, this process or its machine was stopped, and what the workers
         // have said meanwhile is still unread.
@@ -43,6 +47,13 @@ pub async fn run(shared: &Shared) {
             error!(%error, "cannot reconcile; leases wait for the next try");
         }
     }
+}
+
+/// Sets right how many slots are taken, should that count have gone astray.
+async fn count(shared: &Shared) -> Result<(), StoreError> {
+    let _turn = shared.dispatch.lock().await;
+    shared.sessions.count(&shared.store.taken_slots().await?);
+    Ok(())
 }
 
 /// One pass.
@@ -70,8 +81,7 @@ async fn snapshot(shared: &Shared) -> Result<Snapshot, StoreError> {
         expired.push(ExpiredWorker { id, silent_secs: silent.as_secs(), running });
     }
     let now_ms = now_ms();
-    let taken = shared.store.taken_slots().await?;
-    let mut workers = shared.sessions.reachable(&taken, now_ms);
+    let mut workers = shared.sessions.reachable(now_ms);
     workers.retain(|worker| expired.iter().all(|expired| expired.id != worker.id));
     let free = workers.iter().map(|worker| worker.free()).sum();
     let sweeps = if free > 0 { shared.store.queues(free, now_ms).await? } else { Vec::new() };
@@ -95,6 +105,7 @@ pub async fn give_up(shared: &Shared, attempt: &AttemptKey, reason: &str) -> Res
         other => other?,
     };
     shared.live.forget(attempt);
+    // The worker that loses it is forgotten with all its slots.
     shared.wake.notify_one();
     warn!(%attempt, reason, next = next.status().name(), "attempt lost");
     Ok(())
@@ -106,6 +117,7 @@ async fn assign(shared: &Shared, assignments: Vec<Assignment>) -> Result<(), Sto
     }
     for Leased { attempt, worker, content } in shared.store.lease(assignments, moment()).await? {
         info!(%attempt, %worker, "leased");
+        shared.sessions.take(&worker, content.policy.needs.slots);
         if !shared.sessions.send(&worker, lease(&attempt, content)) {
             info!(%attempt, %worker, "the lease could not be sent; the worker gets it when it is back");
         }

@@ -49,6 +49,8 @@ pub struct Opened {
 pub struct Capacity {
     /// Attempts that it runs at once.
     pub slots: u32,
+    /// Slots that are taken already, as after a reconnect.
+    pub taken: u32,
     /// What it says of itself.
     pub traits: Arc<Traits>,
     /// How it fares.
@@ -63,6 +65,8 @@ struct Link {
     capacity: Capacity,
     /// It takes no more leases.
     drains: bool,
+    /// Slots that are taken. Counted here, since every lease depends on it, and set right by the store's count every second or so.
+    taken: u32,
 }
 
 #[derive(Debug)]
@@ -108,7 +112,8 @@ impl Sessions {
         registry.generations += 1;
         let generation = Generation(registry.generations);
         let (end, ended) = oneshot::channel();
-        let known = Known { last_heard: now, link: Some(Link { generation, commands, end, capacity, drains: false }) };
+        let known =
+            Known { last_heard: now, link: Some(Link { generation, commands, end, taken: capacity.taken, capacity, drains: false }) };
         let older = registry.workers.insert(worker.clone(), known).and_then(|known| known.link);
         drop(registry);
         let replaced = older.is_some();
@@ -181,12 +186,31 @@ impl Sessions {
         self.lock().workers.values_mut().for_each(|known| known.last_heard = now);
     }
 
-    /// Workers that can be reached, with `taken` slots by the caller's count.
-    pub fn reachable(&self, taken: &HashMap<WorkerId, u32>, now_ms: i64) -> Vec<WorkerLoad> {
+    /// Notes that slots of a worker are taken.
+    pub fn take(&self, worker: &WorkerId, slots: u32) {
+        self.change(worker, |link| link.taken += slots);
+    }
+
+    /// Notes that slots of a worker are free again.
+    pub fn free(&self, worker: &WorkerId, slots: u32) {
+        self.change(worker, |link| link.taken = link.taken.saturating_sub(slots));
+    }
+
+    /// Sets the taken slots of all workers right.
+    pub fn count(&self, taken: &HashMap<WorkerId, u32>) {
+        for (id, known) in &mut self.lock().workers {
+            if let Some(link) = &mut known.link {
+                link.taken = taken.get(id).copied().unwrap_or(0);
+            }
+        }
+    }
+
+    /// Workers that can be reached.
+    pub fn reachable(&self, now_ms: i64) -> Vec<WorkerLoad> {
         let load = |(id, known): (&WorkerId, &Known)| {
             let link = known.link.as_ref()?;
-            let (taken, traits) = (taken.get(id).copied().unwrap_or(0), link.capacity.traits.clone());
-            Some(WorkerLoad { id: id.clone(), slots: link.capacity.slots, taken, traits, withheld: link.withheld(now_ms) })
+            let Capacity { slots, traits, .. } = &link.capacity;
+            Some(WorkerLoad { id: id.clone(), slots: *slots, taken: link.taken, traits: traits.clone(), withheld: link.withheld(now_ms) })
         };
         self.lock().workers.iter().filter_map(load).collect()
     }
@@ -197,7 +221,7 @@ impl Sessions {
     }
 
     /// How many workers can be reached.
-    pub fn count(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.lock().workers.values().filter(|known| known.link.is_some()).count()
     }
 
@@ -254,9 +278,9 @@ mod tests {
         sessions.broke(&a, older.generation);
         assert!(sessions.heard(&a, newer.generation, now));
         let load = WorkerLoad { id: a.clone(), slots: 2, taken: 0, traits: Arc::default(), withheld: None };
-        assert_eq!(sessions.reachable(&HashMap::new(), 0), [load]);
+        assert_eq!(sessions.reachable(0), [load]);
         sessions.drains(&a);
-        assert_eq!(sessions.reachable(&HashMap::new(), 0)[0].free(), 0);
+        assert_eq!(sessions.reachable(0)[0].free(), 0);
     }
 
     #[tokio::test(start_paused = true)]
@@ -269,7 +293,7 @@ mod tests {
         sessions.expect(b.clone(), start);
         sessions.heard(&a, opened.generation, start + Duration::from_secs(10));
         sessions.broke(&a, opened.generation);
-        assert_eq!((sessions.count(), sessions.silent(lease, start + lease)), (0, vec![]));
+        assert_eq!((sessions.len(), sessions.silent(lease, start + lease)), (0, vec![]));
         let late = start + Duration::from_secs(16);
         assert_eq!(sessions.silent(lease, late), [(b.clone(), Duration::from_secs(16))]);
         sessions.forget(&b, Status::deadline_exceeded("silent"));

@@ -24,6 +24,9 @@ pub async fn control(shared: &Shared, id: &SweepId, verb: SweepVerb) -> Result<(
         shared.live.forget(attempt);
         shared.sessions.send(worker, session::stop(attempt, "cancelled by a user".to_owned()));
     }
+    if !ended.is_empty() {
+        shared.sessions.count(&shared.store.taken_slots().await?);
+    }
     shared.wake.notify_one();
     Ok(())
 }

@@ -67,10 +67,9 @@ async fn waits(shared: &Shared, key: &ReplicateKey) -> Result<Vec<String>, Servi
     if ready_ms > now_ms {
         return Ok(vec![format!("it waits: the pause after its last failure ends in {:.1} s", (ready_ms - now_ms) as f64 / 1000.0)]);
     }
-    let taken = shared.store.taken_slots().await?;
     let snapshot = Snapshot {
         sweeps: shared.store.queues(QUEUE_SHOWN, now_ms).await?,
-        workers: shared.sessions.reachable(&taken, now_ms),
+        workers: shared.sessions.reachable(now_ms),
         expired: Vec::new(),
     };
     let Some(queue) = snapshot.sweeps.iter().find(|queue| queue.id == key.sweep) else { return Ok(Vec::new()) };

@@ -24,12 +24,29 @@ use crate::{
 pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> Result<v1::Leaderboard, ServiceError> {
     let (benchmark, metric, sweeps) = choose(store, &request).await?;
     let mut trials = Vec::new();
+    let limit = (request.limit > 0).then_some(request.limit);
+    let mut left_out = 0;
     for sweep in sweeps {
-        let results = store.results(&sweep.id, metric.name).await?;
+        let at_hand = limit.filter(|_| request.benchmark.is_empty() && sweep.metric == metric.name);
+        let results = store.results(&sweep.id, metric.name, at_hand).await?;
         gather(&mut trials, &sweep, results)?;
+        if at_hand.is_some() {
+            left_out = store.scored(&sweep.id).await?.saturating_sub(trials.len() as u32);
+        }
     }
-    let rows = rank(benchmark, metric, &trials, baselines::published(), selection(request.published()));
+    let mut rows = rank(benchmark, metric, &trials, baselines::published(), selection(request.published()));
+    if let Some(limit) = limit {
+        let before = rows.len();
+        let mut room = limit;
+        rows.retain(|row| {
+            let is_shown = row.kind == RowKind::Published || room > 0;
+            room -= u32::from(is_shown && row.kind != RowKind::Published);
+            is_shown
+        });
+        left_out += (before - rows.len()) as u32;
+    }
     Ok(v1::Leaderboard {
+        left_out,
         benchmark: benchmark.name.into(),
         metric: metric.name.into(),
         goal: goal_name(metric.goal).into(),

@@ -95,6 +95,7 @@ async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, co
     let _turn = shared.dispatch.lock().await;
     let health = shared.store.greet(greeting, now_ms()).await?;
     let leased = shared.store.running_on(&greeting.id).await?;
+    let taken = shared.store.taken_slots().await?.remove(&greeting.id).unwrap_or(0);
     let mut first = vec![Command::Welcome(Welcome {
         heartbeat_secs: shared.heartbeat.as_secs().try_into().unwrap_or(u32::MAX),
         lease_secs: shared.lease.as_secs().try_into().unwrap_or(u32::MAX),
@@ -110,7 +111,7 @@ async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, co
             first.push(stop(attempt, refusal.to_string()));
         }
     }
-    let capacity = Capacity { slots: greeting.slots, traits: Arc::new(greeting.traits.clone()), health };
+    let capacity = Capacity { slots: greeting.slots, taken, traits: Arc::new(greeting.traits.clone()), health };
     let opened = shared.sessions.open(&greeting.id, capacity, commands.clone(), Instant::now());
     for command in first {
         // In a new channel there is room for as many as a worker has slots; one that claims more is cut off.
@@ -279,29 +280,29 @@ impl Session {
         let ticket = if must_survive { self.shared.durability.ticket() } else { 0 };
         self.note_taken(seq, ticket);
         match (applied, live) {
-            (Applied::Counted, Some(live)) => self.shared.live.report(attempt, live),
+            (Applied::Counted { .. }, Some(live)) => self.shared.live.report(attempt, live),
             (Applied::Duplicate, _) => {}
-            (Applied::Counted, None) => match report {
+            (Applied::Counted { freed }, None) => match report {
                 Report::Progress(_) | Report::Checkpointed(_) | Report::Logged(_) => {}
                 Report::HandedBack { reason } => {
                     info!(%attempt, worker = %self.worker, reason, "attempt handed back");
-                    self.freed(attempt);
+                    self.freed(attempt, freed);
                 }
                 Report::Failed { kind, message } => {
                     warn!(%attempt, worker = %self.worker, kind = kind.label(), message, "attempt failed");
                     self.judge(Some((*kind, message))).await?;
-                    self.freed(attempt);
+                    self.freed(attempt, freed);
                 }
                 Report::Completed(outcome) => {
                     info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt completed");
-                    self.freed(attempt);
+                    self.freed(attempt, freed);
                     self.judge(None).await?;
                     self.compare_parameters(attempt, outcome.parameters).await?;
                 }
             },
-            (Applied::Rejected(problem), _) => {
+            (Applied::Rejected { problem, freed }, _) => {
                 warn!(%attempt, worker = %self.worker, problem, "a result that cannot stand was taken as a failure");
-                self.freed(attempt);
+                self.freed(attempt, freed);
             }
             (Applied::Dropped(refusal), _) => {
                 info!(%attempt, worker = %self.worker, reason = %refusal, "a report was dropped; its attempt does not count any more");
@@ -325,8 +326,9 @@ impl Session {
         Ok(())
     }
 
-    /// A slot is free again.
-    fn freed(&self, attempt: &AttemptKey) {
+    /// Slots are free again.
+    fn freed(&self, attempt: &AttemptKey, slots: u32) {
+        self.shared.sessions.free(&self.worker, slots);
         self.shared.live.forget(attempt);
         self.shared.wake.notify_one();
     }

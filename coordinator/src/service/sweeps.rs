@@ -209,7 +209,7 @@ async fn progress(shared: &Shared, id: &SweepId, best: &mut Best) -> Result<(v1:
         sweep: Some(convert::sweep(sweep)),
         best_name: best.trial.as_ref().map(|(name, _)| name.clone()),
         best_metric: best.trial.as_ref().map(|(_, metric)| *metric),
-        workers: shared.sessions.count().try_into().unwrap_or(u32::MAX),
+        workers: shared.sessions.len().try_into().unwrap_or(u32::MAX),
     };
     Ok((progress, state))
 }

@@ -35,6 +35,12 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         sqlx::query!(
+            "UPDATE trials SET score = (SELECT AVG(m.value) FROM sweeps s JOIN replicates r ON r.trial_id = trials.id
+               JOIN final_metrics m ON m.replicate_id = r.id AND m.name = s.metric WHERE s.sequence = trials.sweep_sequence)"
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
             "INSERT INTO metric_points (attempt_id, name, step, value)
              WITH RECURSIVE steps (step) AS (SELECT 1 UNION ALL SELECT step + 1 FROM steps WHERE step < ?)
              SELECT a.id, 'train/lm_loss', steps.step, 1.0 / steps.step FROM attempts a, steps WHERE a.worker_id = 'rehearsal'

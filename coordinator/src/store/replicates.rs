@@ -16,11 +16,19 @@ use crate::{
 /// A replicate as the store has it.
 pub(super) struct Loaded {
     pub(super) id: i64,
+    pub(super) trial_id: i64,
     pub(super) sweep_sequence: i64,
     /// The metric by which its sweep ranks.
     pub(super) metric: String,
     /// Row of the attempt that runs.
     pub(super) alive: Option<i64>,
+    /// Slots that it takes.
+    pub(super) slots: u32,
+    /// There are states of training to go on from.
+    pub(super) has_checkpoints: bool,
+    /// Other replicates of the sweep are queued or running, so that the end of this one does not end it. Whether there are any, not how
+    /// many: with 10⁵ replicates a count at every end would be felt.
+    others_open: bool,
     pub(super) replicate: Replicate,
     /// Read only where it matters.
     policy_json: String,
@@ -37,9 +45,13 @@ pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) ->
     let sweep = replicate.sweep.as_str();
     let row = sqlx::query_as!(
         ReplicateRow,
-        r#"SELECT r.id, r.sweep_sequence, s.metric, s.policy_json, r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32", r.reason,
+        r#"SELECT r.id, r.trial_id, r.sweep_sequence, s.metric, s.policy_json, r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32", r.reason,
              r.ready_ms, r.elsewhere AS "elsewhere: bool",
-             a.id AS "alive_id?", a.number AS "alive_number?: u32", a.worker_id AS "alive_worker?"
+             a.id AS "alive_id?", a.number AS "alive_number?: u32", a.worker_id AS "alive_worker?", a.slots AS "alive_slots?: u32",
+             EXISTS (SELECT 1 FROM checkpoints c WHERE c.replicate_id = r.id) AS "has_checkpoints!: bool",
+             EXISTS (SELECT 1 FROM replicates o WHERE o.sweep_sequence = s.sequence AND o.state = 'queued' AND o.id <> r.id)
+               OR EXISTS (SELECT 1 FROM replicates o WHERE o.sweep_sequence = s.sequence AND o.state = 'running' AND o.id <> r.id)
+               AS "others_open!: bool"
            FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
            LEFT JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running'
            WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
@@ -80,7 +92,7 @@ pub(super) async fn perform(
     if let Some(change) = following.attempt {
         change_attempt(tx, replicate, loaded.id, change, lease_reason, at.now_ms).await?;
     }
-    if following.next.status().is_final() {
+    if following.next.status().is_final() && !loaded.others_open {
         settle_sweep(tx, loaded.sweep_sequence, at.now_ms).await?;
     }
     Ok(following.next)
@@ -153,7 +165,6 @@ async fn change_attempt(
 
 /// A sweep without open replicates has ended, unless a user has cancelled it.
 pub(super) async fn settle_sweep(tx: &mut SqliteConnection, sequence: i64, now_ms: i64) -> Result<(), StoreError> {
-    // Whether any is open decides, not how many: with 10⁵ replicates a count at every end would be felt.
     let row = sqlx::query!(
         r#"SELECT state, EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'queued')
              OR EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'running') AS "open!: bool"
@@ -195,6 +206,7 @@ pub(super) fn policy_from_json(place: &str, json: &str) -> Result<Policy, StoreE
 
 struct ReplicateRow {
     id: i64,
+    trial_id: i64,
     sweep_sequence: i64,
     metric: String,
     policy_json: String,
@@ -207,6 +219,9 @@ struct ReplicateRow {
     alive_id: Option<i64>,
     alive_number: Option<u32>,
     alive_worker: Option<String>,
+    alive_slots: Option<u32>,
+    has_checkpoints: bool,
+    others_open: bool,
 }
 
 impl TryFrom<ReplicateRow> for Loaded {
@@ -215,6 +230,7 @@ impl TryFrom<ReplicateRow> for Loaded {
     fn try_from(row: ReplicateRow) -> Result<Self, StoreError> {
         let ReplicateRow {
             id,
+            trial_id,
             sweep_sequence,
             metric,
             policy_json,
@@ -227,6 +243,9 @@ impl TryFrom<ReplicateRow> for Loaded {
             alive_id,
             alive_number,
             alive_worker,
+            alive_slots,
+            has_checkpoints,
+            others_open,
         } = row;
         let wrong = |problem: String| inconsistent(format!("replicates row {id}"), problem);
         let status = ReplicateStatus::from_name(&state_name).ok_or_else(|| wrong(format!("state `{state_name}`")))?;
@@ -241,7 +260,18 @@ impl TryFrom<ReplicateRow> for Loaded {
             (_, number, _) => return Err(wrong(format!("{state_name} after {attempts} attempts while attempt {number:?} is alive"))),
         };
         let replicate = Replicate { attempts, faults, state };
-        Ok(Self { id, sweep_sequence, metric, alive: alive_id, replicate, policy_json })
+        Ok(Self {
+            id,
+            trial_id,
+            sweep_sequence,
+            metric,
+            alive: alive_id,
+            slots: alive_slots.unwrap_or(0),
+            has_checkpoints,
+            others_open,
+            replicate,
+            policy_json,
+        })
     }
 }
 

@@ -73,13 +73,21 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {
     /// It counts.
-    Counted,
+    Counted {
+        /// Slots of the worker that are free now.
+        freed: u32,
+    },
     /// It had been taken before.
     Duplicate,
     /// Its attempt does not count any more.
     Dropped(Refusal),
-    /// It was a result that cannot stand; the attempt has failed for this reason.
-    Rejected(String),
+    /// It was a result that cannot stand; the attempt has failed.
+    Rejected {
+        /// For this reason.
+        problem: String,
+        /// Slots of the worker that are free now.
+        freed: u32,
+    },
 }
 
 impl Store {
@@ -141,43 +149,46 @@ async fn apply_fresh(
     if let Err(refusal) = loaded.replicate.expect_running_on(attempt.number, worker) {
         return Ok(Applied::Dropped(refusal));
     }
+    let freed = loaded.slots;
     let fail = |kind, message| Event::Fail { attempt: attempt.number, worker: worker.clone(), kind, message };
     match report {
         Report::Progress(progress) => {
             store_progress(tx, &loaded, progress).await?;
-            Ok(Applied::Counted)
+            Ok(Applied::Counted { freed: 0 })
         }
         Report::Failed { kind, message } => {
             if *kind == FailureKind::Checkpoint {
                 forget_resumed(tx, &loaded).await?;
             }
             perform(tx, &attempt.replicate, &loaded, fail(*kind, message.clone()), "", at).await?;
-            Ok(Applied::Counted)
+            Ok(Applied::Counted { freed })
         }
         Report::HandedBack { reason } => {
             let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: reason.clone() };
             perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
-            Ok(Applied::Counted)
+            Ok(Applied::Counted { freed })
         }
         Report::Checkpointed(checkpoint) => {
             store_checkpoint(tx, &loaded, checkpoint, at.now_ms).await?;
-            Ok(Applied::Counted)
+            Ok(Applied::Counted { freed: 0 })
         }
         Report::Logged(lines) => {
             store_lines(tx, &loaded, lines, at.now_ms).await?;
-            Ok(Applied::Counted)
+            Ok(Applied::Counted { freed: 0 })
         }
         Report::Completed(outcome) => match outcome.check(&loaded.metric) {
             Ok(()) => {
                 let event = Event::Complete { attempt: attempt.number, worker: worker.clone() };
                 perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
                 store_outcome(tx, &loaded, outcome).await?;
-                forget_checkpoints(tx, &loaded).await?;
-                Ok(Applied::Counted)
+                if loaded.has_checkpoints {
+                    forget_checkpoints(tx, &loaded).await?;
+                }
+                Ok(Applied::Counted { freed })
             }
             Err(problem) => {
                 perform(tx, &attempt.replicate, &loaded, fail(FailureKind::BadResult, problem.clone()), "", at).await?;
-                Ok(Applied::Rejected(problem))
+                Ok(Applied::Rejected { problem, freed })
             }
         },
     }
@@ -224,11 +235,22 @@ async fn store_outcome(tx: &mut SqliteConnection, loaded: &Loaded, outcome: &Tri
     )
     .execute(&mut *tx)
     .await?;
-    for (name, value) in metrics {
-        sqlx::query!("INSERT INTO final_metrics (replicate_id, name, value) VALUES (?, ?, ?)", loaded.id, name, value)
-            .execute(&mut *tx)
-            .await?;
-    }
+    let metrics = serde_json::to_string(metrics).expect("strings and finite numbers have a JSON form");
+    sqlx::query!(
+        "INSERT INTO final_metrics (replicate_id, name, value) SELECT ?, key, CAST(value AS REAL) FROM json_each(?)",
+        loaded.id,
+        metrics
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE trials SET score = (SELECT AVG(m.value) FROM replicates r JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?1
+           WHERE r.trial_id = ?2 AND r.state = 'completed') WHERE id = ?2",
+        loaded.metric,
+        loaded.trial_id
+    )
+    .execute(&mut *tx)
+    .await?;
     for (name, values) in metrics_by_step {
         let values = serde_json::to_string(values).expect("finite numbers have a JSON form");
         sqlx::query!(

@@ -254,43 +254,80 @@ impl Store {
         .await?)
     }
 
-    /// The trial with the best mean of the sweep's metric so far: its name and that mean.
+    /// The trial with the best mean of the sweep's metric so far, baselines apart: its name and that mean.
     ///
     /// # Errors
     /// The database fails.
     pub async fn best(&self, sweep: &SweepId) -> Result<Option<(String, f64)>, StoreError> {
         let id = sweep.as_str();
         let row = sqlx::query!(
-            r#"SELECT t.name, AVG(m.value) AS "mean!: f64"
-               FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
-               JOIN final_metrics m ON m.replicate_id = r.id AND m.name = s.metric JOIN trials t ON t.id = r.trial_id
-               WHERE s.id = ? AND t.role = 'proposed' GROUP BY t.id
-               ORDER BY CASE s.goal WHEN 'maximize' THEN -AVG(m.value) ELSE AVG(m.value) END, t.number LIMIT 1"#,
+            r#"SELECT name, score AS "score!: f64" FROM (
+                 SELECT * FROM (SELECT t.name, t.score FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence
+                   WHERE s.id = ?1 AND s.goal = 'maximize' AND t.score IS NOT NULL AND t.role = 'proposed' ORDER BY t.score DESC, t.number LIMIT 1)
+                 UNION ALL
+                 SELECT * FROM (SELECT t.name, t.score FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence
+                   WHERE s.id = ?1 AND s.goal = 'minimize' AND t.score IS NOT NULL AND t.role = 'proposed' ORDER BY t.score, t.number LIMIT 1))"#,
             id
         )
         .fetch_optional(&self.readers)
         .await?;
-        Ok(row.map(|row| (row.name, row.mean)))
+        Ok(row.map(|row| (row.name, row.score)))
     }
 
-    /// Every result of a sweep by trial and replicate, with the value of `metric`; those without that metric are left out.
+    /// How many trials of a sweep have a result.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn scored(&self, sweep: &SweepId) -> Result<u32, StoreError> {
+        let id = sweep.as_str();
+        Ok(sqlx::query_scalar!(
+            r#"SELECT COUNT(*) AS "count!: u32" FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence AND t.score IS NOT NULL WHERE s.id = ?"#,
+            id
+        )
+        .fetch_one(&self.readers)
+        .await?)
+    }
+
+    /// Numbers of the `limit` trials of a sweep that are best by its metric.
+    async fn best_trials(&self, sweep: &SweepId, limit: u32) -> Result<Vec<u32>, StoreError> {
+        let id = sweep.as_str();
+        Ok(sqlx::query_scalar!(
+            r#"SELECT number AS "number!: u32" FROM (
+                 SELECT * FROM (SELECT t.number FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence
+                   WHERE s.id = ?1 AND s.goal = 'maximize' AND t.score IS NOT NULL ORDER BY t.score DESC LIMIT ?2)
+                 UNION ALL
+                 SELECT * FROM (SELECT t.number FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence
+                   WHERE s.id = ?1 AND s.goal = 'minimize' AND t.score IS NOT NULL ORDER BY t.score LIMIT ?2))"#,
+            id,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await?)
+    }
+
+    /// Every result of a sweep by trial and replicate, with the value of `metric`; those without that metric are left out. With a `limit`
+    /// only those of the so many trials that are best by the sweep's own metric.
     ///
     /// # Errors
     /// The database fails or contradicts itself.
-    pub async fn results(&self, sweep: &SweepId, metric: &str) -> Result<Vec<ResultRecord>, StoreError> {
+    pub async fn results(&self, sweep: &SweepId, metric: &str, limit: Option<u32>) -> Result<Vec<ResultRecord>, StoreError> {
         let id = sweep.as_str();
+        // What has a result has a score, so that without a limit these are all.
+        let numbers = self.best_trials(sweep, limit.unwrap_or(u32::MAX)).await?;
+        let numbers = serde_json::to_string(&numbers).expect("numbers have a JSON form");
         let rows = sqlx::query_as!(
             ResultRow,
             r#"SELECT t.number AS "trial: u32", t.name, t.role, t.config_json, m.value, o.wall_seconds,
                  (SELECT json_group_object(f.name, f.value) FROM final_metrics f WHERE f.replicate_id = r.id) AS "metrics!: String",
                  (SELECT json_group_array(v.value ORDER BY v.step) FROM step_metrics v
                   WHERE v.replicate_id = r.id AND v.name = 'test/exact_accuracy') AS "curve!: String"
-               FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'completed'
-               JOIN trials t ON t.id = r.trial_id JOIN results o ON o.replicate_id = r.id
+               FROM sweeps s CROSS JOIN json_each(?3) AS chosen JOIN trials t ON t.sweep_sequence = s.sequence AND t.number = chosen.value
+               JOIN replicates r ON r.trial_id = t.id AND r.state = 'completed' JOIN results o ON o.replicate_id = r.id
                JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?2
                WHERE s.id = ?1 ORDER BY t.number, r.replicate"#,
             id,
-            metric
+            metric,
+            numbers
         )
         .fetch_all(&self.readers)
         .await?;

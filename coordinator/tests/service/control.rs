@@ -133,6 +133,7 @@ async fn a_draining_worker_gets_nothing_new_and_hands_back_without_fault() {
     client.sweeps().drain_worker(drain.clone()).await.unwrap();
     assert!(matches!(next.command().await.unwrap(), Some(Command::Drain(_))));
     next.goodbye().await;
+    next.acknowledged().await;
     client.until(&id, |sweep| sweep.queued == 1).await;
     assert_eq!(client.sweeps().drain_worker(drain).await.unwrap_err().code(), Code::FailedPrecondition);
     let nobody = DrainWorkerRequest { worker: "nobody".into() };

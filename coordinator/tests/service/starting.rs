@@ -41,7 +41,7 @@ async fn a_newer_database_is_left_alone() {
     )
     .await;
     let error = refusal(settings(folder.path())).await;
-    assert!(error.contains("was written by a newer tinysweep (schema 7, this program knows 5)"), "{error}");
+    assert!(error.contains("was written by a newer tinysweep (schema 7, this program knows 6)"), "{error}");
 }
 
 #[tokio::test]

@@ -111,7 +111,7 @@ pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
         metric_points_per_s: points,
         coordinator_rss_mib: coordinator.peak_mib(),
         leaderboard_ms: time(|| async {
-            let wanted = GetLeaderboardRequest { sweep: shown.clone(), ..GetLeaderboardRequest::default() };
+            let wanted = GetLeaderboardRequest { sweep: shown.clone(), limit: 100, ..GetLeaderboardRequest::default() };
             client.sweeps().get_leaderboard(request(wanted)).await.map(drop)
         })
         .await?,
@@ -240,7 +240,7 @@ struct Coordinator {
 impl Coordinator {
     async fn start(data_dir: &Path) -> Result<Self, Failure> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["--log", "warn", "serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["--log", "error", "serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -53,6 +53,9 @@ pub struct Shown {
     /// as `parameters,test/exact_accuracy`
     #[arg(long, value_delimiter = ',', num_args = 1)]
     pareto: Vec<Column>,
+    /// The most rows of what was measured here, the best first; 0 for all
+    #[arg(long, env = "TINYSWEEP_TOP", default_value_t = 1000)]
+    top: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -97,9 +100,14 @@ pub async fn print(client: &Client, mut wanted: GetLeaderboardRequest, shown: &S
         Published::None => PublishedRows::None,
     };
     wanted.set_published(published);
+    // What nothing beats in two columns may be far down in the one that ranks.
+    wanted.limit = if shown.pareto.is_empty() { shown.top } else { 0 };
     let mut board = client.sweeps().get_leaderboard(request(wanted)).await.map_err(refused)?.into_inner();
     if let [x, y] = shown.pareto.as_slice() {
         keep_front(&mut board, [x, y]);
+    }
+    if board.left_out > 0 {
+        eprintln!("note: {} more measured rows are not shown; --top 0 shows all", board.left_out);
     }
     match format {
         Format::Table => output::write(&table::text(&board, &shown.columns)),

@@ -146,7 +146,8 @@ struct Turn<'a> {
 
 /// Slot by slot: the sweep whose turn it is gives the first of its queue that some worker can take.
 fn assign(snapshot: &Snapshot) -> Vec<Assignment> {
-    let mut workers = snapshot.workers.clone();
+    // Most workers are busy, and there may be many.
+    let mut workers: Vec<WorkerLoad> = snapshot.workers.iter().filter(|worker| worker.free() > 0).cloned().collect();
     workers.sort_by(|a, b| a.id.cmp(&b.id));
     // From the back, so that the head of the queue is taken off cheaply.
     let turn = |sweep| Turn { sweep, running: sweep.running, waiting: sweep.waiting.iter().rev().collect() };
@@ -155,7 +156,7 @@ fn assign(snapshot: &Snapshot) -> Vec<Assignment> {
     loop {
         turns.retain(|turn| !turn.waiting.is_empty() && turn.sweep.max_parallel.is_none_or(|most| turn.running < most));
         let Some(next) = whose_turn(&turns) else { return assignments };
-        match next_of(&turns[next], &mut workers) {
+        match next_of(&turns[next], &snapshot.workers, &mut workers) {
             Some((place, assignment)) => {
                 turns[next].waiting.remove(place);
                 turns[next].running += 1;
@@ -177,10 +178,10 @@ fn whose_turn(turns: &[Turn]) -> Option<usize> {
 }
 
 /// The first replicate of the sweep that a worker can take, by its place in `waiting`. That worker has the most free slots of those that fit.
-fn next_of(turn: &Turn, workers: &mut [WorkerLoad]) -> Option<(usize, Assignment)> {
+fn next_of(turn: &Turn, all: &[WorkerLoad], workers: &mut [WorkerLoad]) -> Option<(usize, Assignment)> {
     let needs = &turn.sweep.needs;
     for (place, waiting) in turn.waiting.iter().enumerate().rev() {
-        let Some(index) = choose(needs, &waiting.avoid, workers) else {
+        let Some(index) = choose(needs, &waiting.avoid, all, workers) else {
             // Without workers to avoid, the others of this sweep would fare no better.
             if waiting.avoid.is_empty() { return None } else { continue }
         };
@@ -198,16 +199,15 @@ impl Turn<'_> {
     }
 }
 
-/// The worker to take, which is not one to avoid unless there are no others at all.
-fn choose(needs: &Needs, avoid: &[WorkerId], workers: &[WorkerLoad]) -> Option<usize> {
+/// Which of `workers` to take: not one to avoid, unless there are no others at all.
+fn choose(needs: &Needs, avoid: &[WorkerId], all: &[WorkerLoad], workers: &[WorkerLoad]) -> Option<usize> {
     let fits = |worker: &WorkerLoad| worker.free() >= needs.slots.max(1) && needs.met_by(&worker.traits, worker.slots).is_ok();
     let best = |allowed: &dyn Fn(&WorkerLoad) -> bool| {
         let fitting = workers.iter().enumerate().filter(|(_, worker)| allowed(worker) && fits(worker));
         fitting.min_by_key(|(_, worker)| Reverse(worker.free())).map(|(index, _)| index)
     };
     let elsewhere = |worker: &WorkerLoad| !avoid.contains(&worker.id);
-    let has_elsewhere = || {
-        workers.iter().any(|worker| elsewhere(worker) && worker.withheld.is_none() && needs.met_by(&worker.traits, worker.slots).is_ok())
-    };
+    let has_elsewhere =
+        || all.iter().any(|worker| elsewhere(worker) && worker.withheld.is_none() && needs.met_by(&worker.traits, worker.slots).is_ok());
     best(&elsewhere).or_else(|| if avoid.is_empty() || has_elsewhere() { None } else { best(&|_| true) })
 }

@@ -171,7 +171,7 @@ proptest! {
             let room = queue.max_parallel.map_or(u32::MAX, |most| most.saturating_sub(queue.running));
             prop_assert!(got as u32 <= room);
             let waits = queue.waiting.len() > got && room > got as u32;
-            prop_assert!(!waits || queue.waiting.iter().any(|w| !w.avoid.is_empty()) || choose(&queue.needs, &[], &left).is_none());
+            prop_assert!(!waits || queue.waiting.iter().any(|w| !w.avoid.is_empty()) || choose(&queue.needs, &[], &left, &left).is_none());
         }
         let mut reversed = snapshot.clone();
         reversed.workers.reverse();
