@@ -23,3 +23,5 @@ mod service;
 mod sessions;
 mod shared;
 mod store;
+
+pub use store::backup;

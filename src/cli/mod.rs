@@ -1,5 +1,6 @@
 //! Arguments as typed, and the command that they mean: one module each.
 
+mod backup;
 mod bench;
 mod control;
 mod convert;
@@ -105,6 +106,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Replay a recorded run of the published reference and compare every number
     Parity(parity::ParityArgs),
+    /// Copy a coordinator's store, also while it runs
+    Backup(backup::BackupArgs),
 }
 
 /// Runs the command.
@@ -158,6 +161,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             environment::ensure()?;
             parity::execute(&args)
         }
+        Command::Backup(args) => block_on(backup::execute(args)),
     }
 }
 

@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backup;
 mod bad_input;
 mod checkpoints;
+mod damage;
 mod data;
 mod failures;
 mod handoff;
@@ -11,3 +13,6 @@ mod harness;
 mod parity;
 mod run;
 mod separate_processes;
+mod serving;
+mod small_disk;
+mod sql;

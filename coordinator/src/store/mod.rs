@@ -4,6 +4,7 @@
 //! reads the state that it changes, asks [`lifecycle`](crate::domain::lifecycle) what follows, and repeats in its `WHERE` the
 //! state from which it came. The schema, which is open data, is documented in `migrations/`.
 
+pub mod backup;
 mod checkpoints;
 mod control;
 mod error;

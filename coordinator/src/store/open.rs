@@ -103,8 +103,14 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let classify = |error| opening(&path, error);
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone().create_if_missing(true)).await.map_err(classify)?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            // Where the disk is full SQLite ends a transaction by itself, and sqlx never hears of it: such a connection would refuse
+            // every further one.
+            .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone().create_if_missing(true))
+            .await
+            .map_err(classify)?;
         migrate(&writer, &path).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await.map_err(classify)?;
         Ok(Self { path, writer, readers, _lock: lock })
