@@ -8,7 +8,7 @@ use std::{
 };
 
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
