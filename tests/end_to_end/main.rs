@@ -4,6 +4,8 @@
 
 mod backup;
 mod bad_input;
+mod bench;
+mod chaos;
 mod checkpoints;
 mod damage;
 mod data;
