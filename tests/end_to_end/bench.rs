@@ -1,0 +1,19 @@
+//! `tinysweep bench`: that it measures, not how fast anything is.
+
+use serde_json::Value;
+
+use crate::harness::{scratch, stdout_of, tinysweep};
+
+#[test]
+fn dispatch_measures_every_figure() {
+    let folder = scratch();
+    let mut command = tinysweep(folder.path());
+    command.args(["bench", "dispatch", "--workers", "3", "--trials", "40", "--stored", "30", "--output", "json"]);
+    let figures: Value = serde_json::from_str(&stdout_of(command)).unwrap();
+    assert_eq!([&figures["workers"], &figures["trials"], &figures["stored"]], [3, 40, 30]);
+    let measured = ["trials_per_s", "lease_ms_p50", "lease_ms_p99", "metric_points_per_s", "coordinator_rss_mib", "leaderboard_ms"];
+    for name in measured {
+        assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name}: {figures:#}");
+    }
+    assert!(figures["lease_ms_p50"].as_f64() <= figures["lease_ms_p99"].as_f64());
+}
