@@ -73,7 +73,20 @@ fn the_domain_is_pure() {
 
 #[test]
 fn below_the_runner_nothing_knows_the_network() {
-    let below = ["runner.rs", "report.rs", "train", "trainer.rs", "state.rs", "eval", "predict.rs", "checkpoint", "parity.rs", "model", "data", "kernels"];
+    let below = [
+        "runner.rs",
+        "report.rs",
+        "train",
+        "trainer.rs",
+        "state.rs",
+        "eval",
+        "predict.rs",
+        "checkpoint",
+        "parity.rs",
+        "model",
+        "data",
+        "kernels",
+    ];
     let below: Vec<_> = below.iter().map(|name| format!("worker/src/{name}")).collect();
     let below: Vec<_> = below.iter().map(String::as_str).collect();
     assert_absent(&below, &["tonic", "tokio", "::v1"]);

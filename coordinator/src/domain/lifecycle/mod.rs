@@ -4,6 +4,8 @@
 //! it. A replicate ends exactly once: final states take no event but a user's wish to try again, and an event must name the attempt that
 //! runs now.
 
+#[cfg(test)]
+mod model;
 mod replicate;
 mod sweep;
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 /// A replicate: how often it was tried, and where it stands.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Replicate {
     /// Attempts that have begun, which is the number of the last one.
     pub attempts: u32,
@@ -18,7 +18,7 @@ pub struct Replicate {
 }
 
 /// Where a replicate stands, with what is true of it in that state only.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ReplicateState {
     /// Waits for a worker.
     Queued {
