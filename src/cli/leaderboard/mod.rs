@@ -162,7 +162,7 @@ mod tests {
     }
 
     pub(super) fn board(rows: Vec<LeaderboardRow>) -> Leaderboard {
-        Leaderboard { benchmark: "sudoku-6x6".into(), metric: "test/exact_accuracy".into(), goal: "maximize".into(), rows }
+        Leaderboard { benchmark: "sudoku-6x6".into(), metric: "test/exact_accuracy".into(), goal: "maximize".into(), rows, left_out: 0 }
     }
 
     #[test]

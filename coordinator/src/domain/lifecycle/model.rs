@@ -60,6 +60,8 @@ struct World {
     mishaps: u8,
     /// A final state was followed by something.
     has_moved_on: bool,
+    /// Something counted that was said of another attempt than the last.
+    has_counted_stale: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +133,8 @@ impl World {
                 Word::Panicked => Event::Fail { attempt: number, worker, kind: FailureKind::Panic, message: String::new() },
                 Word::HandedBack => Event::HandBack { attempt: number, worker, reason: String::new() },
             });
+            // Only a lease changes the number, so that this is still the one of before.
+            self.has_counted_stale |= counted && attempt != self.replicate.attempts;
             self.results += u8::from(counted && word == Word::Completed);
             if !counted {
                 self.network.insert(Message::Stop { to: from, attempt });
@@ -233,6 +237,7 @@ impl Model for Protocol {
             Property::always("it has a result exactly when it has completed", |_, world: &World| {
                 (world.results == 1) == (world.replicate.status() == ReplicateStatus::Completed)
             }),
+            Property::always("only what is said of the last attempt counts", |_, world: &World| !world.has_counted_stale),
             Property::always("final states are final", |_, world: &World| !world.has_moved_on),
             Property::always("faults stay within the limit", |_, world: &World| world.replicate.faults <= MAX_ATTEMPTS),
             Property::always("no worker runs an attempt that was never leased", |_, world: &World| {
