@@ -137,6 +137,5 @@ pub fn lease(attempt: &AttemptKey, content: LeaseContent) -> Command {
         checkpoint_secs: policy.checkpoint_secs,
         timeout_secs: policy.timeout_secs,
         slots: policy.needs.slots,
-        command: Vec::new(),
     })
 }

@@ -94,12 +94,12 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
     verdict(&client, &submitted.id, state).await
 }
 
-/// An earlier run that was killed left its sweep in the database, and workers take it first.
+/// An earlier run that was killed left its sweep in the database, and it has its share of the workers.
 async fn mention_unfinished(client: &Client, data_dir: &Path) -> Result<(), Failure> {
     let sweeps = client.sweeps().list_sweeps(request(ListSweepsRequest {})).await.map_err(refused)?.into_inner().sweeps;
     for sweep in sweeps.iter().filter(|sweep| sweep.state() == SweepState::Running) {
         eprintln!(
-            "note: sweep {} ({}) in {} is unfinished and goes on first, {} of {} trials are done; use another --data-dir to leave it alone",
+            "note: sweep {} ({}) in {} is unfinished and goes on beside this one, {} of {} trials are done; use another --data-dir to leave it alone",
             sweep.id,
             sweep.name,
             data_dir.display(),

@@ -180,7 +180,6 @@ impl Agent {
             labels: self.settings.labels.clone().into_iter().collect(),
             device: if self.settings.device.is_cuda() { "cuda".into() } else { "cpu".into() },
             memory_mib: self.settings.memory_mib,
-            allows_commands: false,
         }
     }
 

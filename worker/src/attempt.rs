@@ -30,6 +30,9 @@ use crate::{
     train::{Outcome, TrainError},
 };
 
+/// Pause before a fetch from a coordinator that was away is tried again.
+const AWAY_PAUSE: Duration = Duration::from_millis(500);
+
 /// Where attempts find what they need.
 pub struct Surroundings {
     /// Data sets of this worker.
@@ -57,8 +60,6 @@ enum LeaseError {
     Resume(#[from] HandoffError),
     #[error("cannot go on from the checkpoint: {0}")]
     State(#[from] StateError),
-    #[error("commands are not run by this worker; its owner must start it with --allow-commands")]
-    Command,
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
 }
@@ -68,7 +69,6 @@ impl LeaseError {
         match self {
             Self::Fetch(_) | Self::NoDataset | Self::Malformed(_) => FailureKind::Data,
             Self::Resume(_) | Self::State(_) => FailureKind::Checkpoint,
-            Self::Command => FailureKind::Command,
             Self::Config(_) | Self::Thread(_) => FailureKind::Other,
         }
     }
@@ -96,23 +96,24 @@ async fn try_start(
     stop: StopFlag,
     says: UnboundedSender<(AttemptRef, Event)>,
 ) -> Result<(), LeaseError> {
-    if !lease.command.is_empty() {
-        return Err(LeaseError::Command);
-    }
     let config = config::parse(&lease.config_json).map_err(LeaseError::Config)?;
     if let Some(error) = config::check(&config).first() {
         return Err(LeaseError::Config(error.to_string()));
     }
     let resume = match &lease.resume {
-        Some(checkpoint) => Some(TrainingState::from_bytes(&handoff::get(&connection, checkpoint).await?)?),
+        Some(checkpoint) => {
+            let bytes = patiently(&stop, HandoffError::is_away, || handoff::get(&connection, checkpoint)).await?;
+            Some(TrainingState::from_bytes(&bytes)?)
+        }
         None => None,
     };
     let dataset = Dataset::try_from(lease.dataset.ok_or(LeaseError::NoDataset)?)?;
+    let examples = |file, split| surroundings.datasets.get(&connection, file, dataset.task, split);
     let job = Job {
         config,
         seed: lease.seed,
-        train: surroundings.datasets.get(&connection, &dataset.train, dataset.task, Split::Train).await?,
-        test: surroundings.datasets.get(&connection, &dataset.test, dataset.task, Split::Test).await?,
+        train: patiently(&stop, FetchError::is_away, || examples(&dataset.train, Split::Train)).await?,
+        test: patiently(&stop, FetchError::is_away, || examples(&dataset.test, Split::Test)).await?,
         device: surroundings.device.clone(),
         checkpoint: surroundings.checkpoints.join(folder_name(attempt)),
         resume,
@@ -124,6 +125,20 @@ async fn try_start(
     runner::spawn(job, stop.clone(), Ears { voice: voice.clone(), steps })?;
     relay(taken, connection, voice, stop, lease.timeout_secs).await;
     Ok(())
+}
+
+/// Fetches again and again while the coordinator is away: its restart is no fault of the attempt.
+async fn patiently<T, E, F: Future<Output = Result<T, E>>>(
+    stop: &StopFlag,
+    is_away: fn(&E) -> bool,
+    fetch: impl Fn() -> F,
+) -> Result<T, E> {
+    loop {
+        match fetch().await {
+            Err(error) if is_away(&error) && !stop.is_raised() => sleep(AWAY_PAUSE).await,
+            result => return result,
+        }
+    }
 }
 
 /// What comes from the job's thread and takes time to pass on.

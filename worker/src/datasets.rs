@@ -15,7 +15,10 @@ use tinysweep_proto::{
 };
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::data::{self, DataError, Examples, Split};
+use crate::{
+    data::{self, DataError, Examples, Split},
+    handoff,
+};
 
 /// Why a data file cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +50,13 @@ pub enum FetchError {
     /// It is not what it should be.
     #[error(transparent)]
     Data(#[from] DataError),
+}
+
+impl FetchError {
+    /// Whether the coordinator was not there, so that it may be there later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Transfer { status, .. } if handoff::is_away(status))
+    }
 }
 
 /// The data sets that this worker has.

@@ -8,7 +8,7 @@ use tinysweep_proto::{
     hex, is_sha256,
     v1::{Checkpoint, GetArtifactRequest, PutArtifactRequest, StatArtifactsRequest, artifact_service_client::ArtifactServiceClient},
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
 /// The most bytes of a state that is handed on; a model with a larger puzzle table starts anew where its worker is lost.
 pub const LIMIT_BYTES: u64 = 2 << 30;
@@ -30,6 +30,18 @@ pub enum HandoffError {
     /// What came is not what was announced.
     #[error("the checkpoint came back damaged: {0}")]
     Damaged(String),
+}
+
+impl HandoffError {
+    /// Whether the coordinator was not there, so that it may be there later.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Transfer(status) if is_away(status))
+    }
+}
+
+/// Whether this is the status of a call that found nobody, or lost whom it had found.
+pub fn is_away(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded)
 }
 
 impl From<Status> for HandoffError {

@@ -20,8 +20,6 @@ pub enum FailureKind {
     Checkpoint,
     /// It ran for longer than the sweep allows.
     Timeout,
-    /// A command could not be started, or ended with another status than 0.
-    Command,
     /// Its result makes no sense.
     BadResult,
     /// Its worker is gone without a word.
@@ -49,14 +47,13 @@ impl Reaction {
 
 impl FailureKind {
     /// Every kind, under its name in the store and in sweep files.
-    pub const NAMES: [(&'static str, Self); 10] = [
+    pub const NAMES: [(&'static str, Self); 9] = [
         ("non_finite", Self::NonFinite),
         ("panic", Self::Panic),
         ("out_of_memory", Self::OutOfMemory),
         ("data", Self::Data),
         ("checkpoint", Self::Checkpoint),
         ("timeout", Self::Timeout),
-        ("command", Self::Command),
         ("bad_result", Self::BadResult),
         ("lost", Self::Lost),
         ("other", Self::Other),
@@ -76,7 +73,6 @@ impl FailureKind {
             Self::Data => "data",
             Self::Checkpoint => "checkpoint",
             Self::Timeout => "timeout",
-            Self::Command => "command",
             Self::BadResult => "bad result",
             Self::Lost => "lost",
             Self::Other => "error",
@@ -88,7 +84,7 @@ impl FailureKind {
     pub const fn usual_reaction(self) -> Reaction {
         match self {
             Self::Panic | Self::OutOfMemory | Self::Data | Self::Checkpoint | Self::Lost => Reaction::Elsewhere,
-            Self::NonFinite | Self::Timeout | Self::Command | Self::BadResult | Self::Other => Reaction::GiveUp,
+            Self::NonFinite | Self::Timeout | Self::BadResult | Self::Other => Reaction::GiveUp,
         }
     }
 

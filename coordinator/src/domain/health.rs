@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_trials_own_fault_says_nothing_about_the_worker() {
-        for kind in [FailureKind::NonFinite, FailureKind::Timeout, FailureKind::BadResult, FailureKind::Command] {
+        for kind in [FailureKind::NonFinite, FailureKind::Timeout, FailureKind::BadResult] {
             assert_eq!(Health::default().after_failure(kind, "", 0), Health::default());
         }
     }

@@ -61,7 +61,7 @@ pub fn attempt_key(message: Option<v1::AttemptRef>) -> Result<AttemptKey, Servic
 /// # Errors
 /// The id or the number of slots is impossible.
 pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
-    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, labels, device, memory_mib, allows_commands } = message;
+    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, labels, device, memory_mib } = message;
     let id = WorkerId::parse(&worker_id).map_err(|error| ServiceError::invalid("hello.worker_id", error.to_string()))?;
     if !(1..=SLOTS_LIMIT).contains(&slots) {
         return Err(ServiceError::invalid("hello.slots", format!("must be 1 to {SLOTS_LIMIT}, not {slots}")));
@@ -73,7 +73,7 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
         return Err(ServiceError::invalid("hello.labels", format!("are {}, of {LABELS_LIMIT} at the most", labels.len())));
     }
     let labels = labels.into_iter().map(|(name, value)| (cut(&name, NAME_LIMIT), cut(&value, NAME_LIMIT))).collect();
-    let traits = Traits { device: cut(&device, NAME_LIMIT), memory_mib, labels, allows_commands };
+    let traits = Traits { device: cut(&device, NAME_LIMIT), memory_mib, labels };
     let running = running.into_iter().map(|attempt| attempt_key(Some(attempt))).collect::<Result<_, _>>()?;
     Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots, traits }, running))
 }
@@ -129,7 +129,6 @@ pub fn failed(message: &v1::Failed) -> Report {
         v1::FailureKind::Checkpoint => FailureKind::Checkpoint,
         v1::FailureKind::OutOfMemory => FailureKind::OutOfMemory,
         v1::FailureKind::Timeout => FailureKind::Timeout,
-        v1::FailureKind::Command => FailureKind::Command,
         v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
     };
     Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
@@ -313,7 +312,7 @@ pub fn running(record: RunningRecord, live: Option<LiveProgress>) -> v1::Running
 /// A worker for users. `heard_ms` is when it last spoke, and `withheld` why it gets no work, where a session knows.
 pub fn worker(record: WorkerRecord, heard_ms: Option<i64>, withheld: Option<String>) -> v1::Worker {
     let WorkerRecord { greeting: Greeting { id, name, version, slots, traits }, state, health: _, running, last_seen_ms } = record;
-    let Traits { device, memory_mib, labels, allows_commands: _ } = traits;
+    let Traits { device, memory_mib, labels } = traits;
     v1::Worker {
         id: id.to_string(),
         name,

@@ -77,7 +77,7 @@ fn priority_goes_first_and_shares_divide_the_rest() {
     assert_eq!(split(vec![SweepQueue { running: 4, ..sweep("a", 9) }, sweep("b", 9)], 6), [1, 5]);
     assert_eq!(split(vec![sweep("a", 9), SweepQueue { priority: 1, ..sweep("b", 4) }], 6), [2, 4]);
     assert_eq!(split(vec![SweepQueue { max_parallel: Some(1), ..sweep("a", 9) }, sweep("b", 9)], 6), [1, 5]);
-    assert_eq!(split(vec![SweepQueue { needs: Needs { commands: true, ..Needs::default() }, ..sweep("a", 9) }, sweep("b", 9)], 6), [0, 6]);
+    assert_eq!(split(vec![SweepQueue { needs: Needs { memory_mib: 1, ..Needs::default() }, ..sweep("a", 9) }, sweep("b", 9)], 6), [0, 6]);
 }
 
 #[test]

@@ -77,13 +77,7 @@ fn read_needs(report: &mut Report, node: &Node) -> Option<Needs> {
     let device = keys.get("device").map_or(Some(None), |node| fields::word(report, node, "`device`", &devices).map(Some));
     let memory = keys.get("memory_gib").map_or(Some(0.0), |node| read_memory(report, node));
     let labels = keys.get("labels").map_or(Some(BTreeMap::new()), |node| read_labels(report, node));
-    Some(Needs {
-        slots: slots? as u32,
-        device: device?.map(str::to_owned),
-        memory_mib: (memory? * 1024.0).ceil() as u64,
-        labels: labels?,
-        commands: false,
-    })
+    Some(Needs { slots: slots? as u32, device: device?.map(str::to_owned), memory_mib: (memory? * 1024.0).ceil() as u64, labels: labels? })
 }
 
 fn read_memory(report: &mut Report, node: &Node) -> Option<f64> {

@@ -607,13 +607,7 @@ fn how_trials_are_run_can_be_said() {
                 retry: {max_attempts: 3, backoff_secs: 1, max_backoff_secs: 9, on: {panic: give_up, non_finite: anywhere}}\n";
     let running = SweepSpec::parse(yaml, "s.yaml").unwrap().running;
     let policy = Policy {
-        needs: Needs {
-            slots: 2,
-            device: Some("cuda".into()),
-            memory_mib: 1536,
-            labels: [("gpu".to_owned(), "a100".to_owned())].into(),
-            commands: false,
-        },
+        needs: Needs { slots: 2, device: Some("cuda".into()), memory_mib: 1536, labels: [("gpu".to_owned(), "a100".to_owned())].into() },
         retry: RetryPolicy {
             max_attempts: 3,
             backoff_secs: 1,
