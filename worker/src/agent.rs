@@ -189,12 +189,14 @@ impl Agent {
         tokio::pin!(deadline);
         loop {
             tokio::select! {
-                () = &mut deadline => break,
+                () = &mut deadline => return std::ops::ControlFlow::Continue(()),
                 Ok(()) = self.leave.changed() => self.note_wish(None),
                 Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
             }
+            if self.is_time_to_leave() {
+                return std::ops::ControlFlow::Break(());
+            }
         }
-        if self.is_time_to_leave() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
     }
 
     /// One connection, from hello to its end.
