@@ -51,9 +51,13 @@ fn refusal(command: Command) -> String {
 
 #[test]
 fn a_store_that_was_cut_off_or_overwritten_is_not_served() {
-    let damages: [fn(&Path); 2] = [
+    let damages: [fn(&Path); 3] = [
         |store| File::options().write(true).open(store).unwrap().set_len(fs::metadata(store).unwrap().len() / 2).unwrap(),
         |store| overwrite(store, 4096, 40 * 4096),
+        |store| {
+            let middle = fs::metadata(store).unwrap().len() / 2 / 4096 * 4096;
+            overwrite(store, middle, middle + 50 * 4096);
+        },
     ];
     for damage in damages {
         let (folder, store) = stopped_store();

@@ -80,7 +80,7 @@ impl ServiceError {
                 StoreError::Refused(_) | StoreError::NotConnected(_) | StoreError::NotAllowed(_) => Kind::Precondition,
                 StoreError::Conflict(_) => Kind::Conflict,
                 StoreError::DiskFull => Kind::Exhausted,
-                StoreError::Inconsistent { .. } => Kind::DataLoss,
+                StoreError::Inconsistent { .. } | StoreError::Damaged(_) => Kind::DataLoss,
                 StoreError::Database(_) => Kind::Internal,
             },
             Self::Artifact(error) => match error {

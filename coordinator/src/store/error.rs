@@ -11,6 +11,9 @@ pub enum StoreError {
     /// There is no room for more.
     #[error("no room is left on the disk of the database; make room, and what was refused can be sent again")]
     DiskFull,
+    /// The file has been damaged.
+    #[error("the database is damaged ({0}); stop the coordinator, and restore a backup of its data directory")]
+    Damaged(#[source] sqlx::Error),
     /// A row that this program cannot have written.
     #[error("the database contradicts itself at {place}: {problem}")]
     Inconsistent {
@@ -78,6 +81,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         match primary_code(&error) {
             Some(SQLITE_FULL) => Self::DiskFull,
+            Some(SQLITE_CORRUPT | SQLITE_NOTADB) => Self::Damaged(error),
             _ => Self::Database(error),
         }
     }
@@ -90,10 +94,17 @@ pub(super) const SQLITE_FULL: i32 = 13;
 pub(super) const SQLITE_CANTOPEN: i32 = 14;
 pub(super) const SQLITE_NOTADB: i32 = 26;
 
-/// SQLite's primary result code, which is the low byte of the extended one that sqlx reports.
+/// An extended code: the file that connections share could not be made as large as it must be.
+pub(super) const SQLITE_IOERR_SHMSIZE: i32 = 4874;
+
+/// SQLite's extended result code.
+pub(super) fn code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+/// SQLite's primary result code, which is the low byte of the extended one.
 pub(super) fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(code & 0xff)
+    Some(code(error)? & 0xff)
 }
 
 /// An [`Inconsistent`](StoreError::Inconsistent) error.

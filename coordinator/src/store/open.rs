@@ -15,7 +15,7 @@ use sqlx::{
 
 use super::{
     Store,
-    error::{SQLITE_CANTOPEN, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_NOTADB, SQLITE_READONLY, primary_code},
+    error::{SQLITE_CANTOPEN, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR_SHMSIZE, SQLITE_NOTADB, SQLITE_READONLY, code, primary_code},
 };
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations");
@@ -111,6 +111,7 @@ impl Store {
             .connect_with(options.clone().create_if_missing(true))
             .await
             .map_err(classify)?;
+        check(&writer, &path).await?;
         migrate(&writer, &path).await?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await.map_err(classify)?;
         Ok(Self { path, writer, readers, _lock: lock })
@@ -126,6 +127,13 @@ fn lock(data_dir: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: data_dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(not_writable(&path, &error)),
     }
+}
+
+/// Damage in the middle would show only when someone asks for what was there, and until then more would be written around it. Takes about
+/// four seconds for each GiB.
+async fn check(writer: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(writer).await.map_err(|error| opening(path, error))?;
+    if found == "ok" { Ok(()) } else { Err(OpenError::Corrupt { path: path.to_owned(), problem: found }) }
 }
 
 async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), OpenError> {
@@ -147,6 +155,9 @@ fn not_writable(path: &Path, error: &io::Error) -> OpenError {
 
 fn opening(path: &Path, source: sqlx::Error) -> OpenError {
     let path = path.to_owned();
+    if code(&source) == Some(SQLITE_IOERR_SHMSIZE) {
+        return OpenError::DiskFull { path };
+    }
     match primary_code(&source) {
         Some(SQLITE_READONLY | SQLITE_CANTOPEN) => OpenError::NotWritable { path, problem: source.to_string() },
         Some(SQLITE_CORRUPT | SQLITE_NOTADB) => OpenError::Corrupt { path, problem: source.to_string() },

@@ -7,6 +7,7 @@ mod artifacts;
 mod control;
 mod failures;
 mod harness;
+mod hostile;
 mod leases;
 mod refusals;
 mod restarts;
