@@ -321,7 +321,7 @@ impl Store {
                  (SELECT json_group_object(f.name, f.value) FROM final_metrics f WHERE f.replicate_id = r.id) AS "metrics!: String",
                  (SELECT json_group_array(v.value ORDER BY v.step) FROM step_metrics v
                   WHERE v.replicate_id = r.id AND v.name = 'test/exact_accuracy') AS "curve!: String"
-               FROM sweeps s CROSS JOIN json_each(?3) AS chosen JOIN trials t ON t.sweep_sequence = s.sequence AND t.number = chosen.value
+               FROM sweeps s CROSS JOIN json_each(?3) AS chosen CROSS JOIN trials t ON t.sweep_sequence = s.sequence AND t.number = chosen.value
                JOIN replicates r ON r.trial_id = t.id AND r.state = 'completed' JOIN results o ON o.replicate_id = r.id
                JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?2
                WHERE s.id = ?1 ORDER BY t.number, r.replicate"#,
