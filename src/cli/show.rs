@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tinysweep_proto::v1::{Attempt, GetSweepRequest, GetTrialRequest, GetTrialResponse, Replicate};
 
 use crate::{
-    cli::{steps, sweeps::SweepView, trials::TrialView},
+    cli::{steps, sweeps::SweepView, trial_name::TrialName, trials::TrialView},
     client::{Client, CoordinatorArgs, refused, request},
     failure::Failure,
     output::{self, Format, Table},
@@ -38,13 +38,11 @@ pub async fn execute(args: ShowArgs) -> Result<(), Failure> {
 }
 
 fn parse(what: &str) -> Result<(String, Option<u32>), Failure> {
-    match what.split_once('/') {
-        None => Ok((what.to_owned(), None)),
-        Some((sweep, number)) => match number.parse() {
-            Ok(number) => Ok((sweep.to_owned(), Some(number))),
-            Err(_) => Err(Failure::bad_input(format!("`{number}` in `{what}` is no trial number; write SWEEP/TRIAL, as in k3f9/7"))),
-        },
+    if !what.contains('/') {
+        return Ok((what.to_owned(), None));
     }
+    let TrialName { sweep, trial } = what.parse().map_err(Failure::bad_input)?;
+    Ok((sweep, Some(trial)))
 }
 
 async fn show_sweep(client: &Client, sweep: String, format: Format) -> Result<(), Failure> {

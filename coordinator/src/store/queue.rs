@@ -18,6 +18,7 @@ impl Store {
     /// # Errors
     /// The database fails or contradicts itself.
     pub async fn queues(&self, limit: u32, now_ms: i64) -> Result<Vec<SweepQueue>, StoreError> {
+        // The first condition is that of the index of open sweeps, without which SQLite would look at all sweeps ever.
         let rows = sqlx::query!(
             r#"SELECT sequence, id, priority AS "priority: i32", share AS "share: u32", max_parallel AS "max_parallel: u32", policy_json,
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = sequence AND r.state = 'running') AS "running!: u32"

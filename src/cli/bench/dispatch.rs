@@ -88,7 +88,6 @@ struct Figures {
 pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let data_dir = folder.path().join("data");
-    let file = sweep_file(folder.path(), args.trials.max(args.stored))?;
     if args.stored > 0 {
         fill(&args, &data_dir, folder.path()).await?;
     }
@@ -96,7 +95,7 @@ pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
     let client = Client::connect(&coordinator.address).await?;
     let crew = Crew::start(&coordinator.address, "worker", args.workers, &[]).await?;
     crew.wait_until_here(&client).await?;
-    let sweep = finish(&client, &bench_sweep(&file, folder.path(), args.trials)?).await?;
+    let sweep = finish(&client, &sweep_file(folder.path(), args.trials)?).await?;
     crew.times().await?;
     let times = measure_leases(&client, &coordinator.address, folder.path(), args.workers).await?;
     let points = measure_points(&client, &coordinator.address, folder.path()).await?;
@@ -144,10 +143,6 @@ fn sweep_file(folder: &Path, trials: u32) -> Result<SweepFile, Failure> {
     );
     fs::write(&path, yaml)?;
     SweepFile::load(&path)
-}
-
-fn bench_sweep(largest: &SweepFile, folder: &Path, trials: u32) -> Result<SweepFile, Failure> {
-    if largest.spec.run_cap == Some(trials) { SweepFile::load(&folder.join("bench.yaml")) } else { sweep_file(folder, trials) }
 }
 
 /// Submits the sweep, and waits for its end.
