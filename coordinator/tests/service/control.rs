@@ -6,7 +6,7 @@ use tinysweep_proto::v1::{
 };
 use tonic::Code;
 
-use crate::harness::{Running, Worker, completed, failed, hello, name, settings, with_sweep};
+use crate::harness::{Running, Worker, completed, failed, hello, name, settings, with_lines, with_sweep};
 
 #[tokio::test]
 async fn a_paused_sweep_begins_nothing_and_goes_on_where_it_was() {
@@ -96,10 +96,7 @@ async fn priority_and_limits_change_while_a_sweep_runs() {
 
 #[tokio::test]
 async fn trials_wait_for_a_worker_that_has_what_they_need() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(settings(folder.path())).await;
-    let client = running.client().await;
-    let id = client.submit_with(1, "resources: {device: cuda, slots: 2, labels: {gpu: a100}}\n").await;
+    let (_folder, running, client, id) = with_lines(1, "resources: {device: cuda, slots: 2, labels: {gpu: a100}}\n").await;
     let mut plain = running.worker("plain", 4).await;
     plain.expect_nothing().await;
     assert_eq!(client.explain(&id, 0).await, ["it waits: worker plain does not fit: it computes on , not on cuda"]);

@@ -2,14 +2,11 @@
 
 use tinysweep_proto::v1::{Checkpoint, Checkpointed, FailureKind, SweepState, worker_event::Event};
 
-use crate::harness::{Running, completed, failed, name, settings, with_sweep};
+use crate::harness::{completed, failed, name, with_lines, with_sweep};
 
 #[tokio::test]
 async fn a_panic_is_tried_again_elsewhere() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(settings(folder.path())).await;
-    let client = running.client().await;
-    let id = client.submit_with(1, "retry: {backoff_secs: 0}\n").await;
+    let (_folder, running, client, id) = with_lines(1, "retry: {backoff_secs: 0}\n").await;
     let mut worker = running.worker("a", 1).await;
     let lease = worker.lease().await;
     let mut other = running.worker("b", 1).await;
@@ -25,10 +22,7 @@ async fn a_panic_is_tried_again_elsewhere() {
 
 #[tokio::test]
 async fn attempts_end_at_the_limit_of_the_sweep() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(settings(folder.path())).await;
-    let client = running.client().await;
-    let id = client.submit_with(1, "retry: {max_attempts: 2, backoff_secs: 0, on: {non_finite: anywhere}}\n").await;
+    let (_folder, running, client, id) = with_lines(1, "retry: {max_attempts: 2, backoff_secs: 0, on: {non_finite: anywhere}}\n").await;
     let mut worker = running.worker("a", 1).await;
     for _ in 0..2 {
         let lease = worker.lease().await;
@@ -43,10 +37,7 @@ async fn attempts_end_at_the_limit_of_the_sweep() {
 
 #[tokio::test]
 async fn a_pause_keeps_a_failed_attempt_back() {
-    let folder = tempfile::tempdir().unwrap();
-    let running = Running::start(settings(folder.path())).await;
-    let client = running.client().await;
-    let id = client.submit_with(1, "retry: {backoff_secs: 600, max_backoff_secs: 600}\n").await;
+    let (_folder, running, client, id) = with_lines(1, "retry: {backoff_secs: 600, max_backoff_secs: 600}\n").await;
     let mut worker = running.worker("a", 1).await;
     let lease = worker.lease().await;
     worker.send(failed(&lease, FailureKind::Panic, "boom")).await;

@@ -80,6 +80,15 @@ pub async fn with_sweep(trials: u32, replicates: u32) -> (TempDir, Running, Clie
     with_sweep_under(settings, trials, replicates).await
 }
 
+/// The same with a replicate each, and further lines of YAML.
+pub async fn with_lines(trials: u32, lines: &str) -> (TempDir, Running, Client, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(settings(folder.path())).await;
+    let client = running.client().await;
+    let id = client.submit_with(trials, lines).await;
+    (folder, running, client, id)
+}
+
 /// The same under other settings.
 pub async fn with_sweep_under(settings: fn(&Path) -> Settings, trials: u32, replicates: u32) -> (TempDir, Running, Client, String) {
     let folder = tempfile::tempdir().unwrap();
