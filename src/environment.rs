@@ -10,13 +10,26 @@ use std::{env, process::Command};
 
 use crate::failure::Failure;
 
-const VARIABLES: [(&str, &str); 3] = [("RAYON_NUM_THREADS", "1"), ("CANDLE_NUM_THREADS", "1"), ("MIMALLOC_PURGE_DELAY", "-1")];
+/// The numbers of threads of the matrix library and of Candle.
+const THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
+const VARIABLES: [(&str, &str); 3] = [(THREADS[0], "1"), (THREADS[1], "1"), ("MIMALLOC_PURGE_DELAY", "-1")];
 
 /// Gives `command` the environment, but for what the user has chosen.
 pub fn apply(command: &mut Command) {
     for (variable, value) in missing() {
         command.env(variable, value);
     }
+}
+
+/// Starts the program anew with `threads` compute threads, whatever the user has chosen, if it has not been started so.
+pub fn ensure_threads(threads: usize) -> Result<(), Failure> {
+    let threads = threads.to_string();
+    if THREADS.iter().all(|variable| env::var(variable).is_ok_and(|value| value == threads)) {
+        return ensure();
+    }
+    let mut again = Command::new(env::current_exe()?);
+    again.args(env::args_os().skip(1)).envs(THREADS.map(|variable| (variable, &threads)));
+    replace(again)
 }
 
 /// Starts the program anew in this environment, if it is not there yet.

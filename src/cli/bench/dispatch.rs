@@ -24,10 +24,11 @@ use tokio::{
     time::sleep,
 };
 
+use super::{figures, process};
 use crate::{
     client::{Client, refused, request},
     failure::Failure,
-    output::{self, Format, Table},
+    output::{self, Format},
     sweep_file::SweepFile,
 };
 
@@ -108,7 +109,7 @@ pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
         lease_ms_p50: percentile(&times, 0.5),
         lease_ms_p99: percentile(&times, 0.99),
         metric_points_per_s: points,
-        coordinator_rss_mib: coordinator.peak_mib(),
+        coordinator_rss_mib: process::peak_mib(coordinator.process.id()),
         leaderboard_ms: time(|| async {
             let wanted = GetLeaderboardRequest { sweep: shown.clone(), limit: 100, ..GetLeaderboardRequest::default() };
             client.sweeps().get_leaderboard(request(wanted)).await.map(drop)
@@ -122,16 +123,7 @@ pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
         })
         .await?,
     };
-    output::print(args.output, &table(&figures)?, &figures)
-}
-
-fn table(figures: &Figures) -> Result<Table, Failure> {
-    let fields = serde_json::to_value(figures)?;
-    let rows = fields.as_object().into_iter().flatten().map(|(name, value)| {
-        let text = value.as_u64().map_or_else(|| format!("{:.2}", value.as_f64().unwrap_or(f64::NAN)), |whole| whole.to_string());
-        vec![name.clone(), text]
-    });
-    Ok(Table { headers: vec!["figure", ">value"], rows: rows.collect() })
+    output::print(args.output, &figures::table(&figures)?, &figures)
 }
 
 /// A random sweep of `trials` trials over puzzles that nobody will look at.
@@ -254,12 +246,6 @@ impl Coordinator {
     /// What it has committed survives this.
     async fn stop(&mut self) -> Result<(), Failure> {
         Ok(self.process.kill().await?)
-    }
-
-    fn peak_mib(&self) -> f64 {
-        let status = self.process.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok()).unwrap_or_default();
-        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-        kib.map_or(f64::NAN, |kib| kib / 1024.0)
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod crew;
 mod dispatch;
+mod figures;
+mod process;
+mod train;
 
 use clap::{Args, Subcommand};
 
@@ -18,6 +21,8 @@ pub struct BenchArgs {
 enum Bench {
     /// What handing out a trial costs: a coordinator and simulated workers, each a process, over loopback
     Dispatch(dispatch::DispatchArgs),
+    /// What a training step costs, at the shapes that are compared with PyTorch
+    Train(train::TrainArgs),
     /// Simulated workers of `bench dispatch`
     #[command(hide = true)]
     Crew(crew::CrewArgs),
@@ -27,6 +32,7 @@ enum Bench {
 pub async fn execute(args: BenchArgs) -> Result<(), Failure> {
     match args.bench {
         Bench::Dispatch(args) => dispatch::execute(args).await,
+        Bench::Train(args) => train::execute(&args),
         Bench::Crew(args) => crew::execute(args).await,
     }
 }

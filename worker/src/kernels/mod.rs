@@ -3,6 +3,7 @@
 
 mod gate;
 pub mod math;
+pub mod peak;
 mod plain;
 mod residual_norm;
 pub mod slices;

@@ -1,0 +1,170 @@
+//! `tinysweep bench train`: what a training step costs.
+//!
+//! The step is embedding, 21 calls of the network of two blocks (14 without gradient, 7 with), cross entropy, backpropagation, AdamW, on
+//! random tokens, by the model, the kernels and the optimiser that trials use. The same work is quickly written in PyTorch, which makes it
+//! the step to compare.
+
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use rand::RngExt;
+use serde::Serialize;
+use tinysweep_proto::{
+    config::{Loss, Optimizer, TrainConfig, TrialConfig, Variant, inner_size},
+    dataset::DataShape,
+};
+use tinysweep_worker::{
+    carry::Row,
+    kernels::peak::fma_gflop_per_s,
+    model::Model,
+    random::{Stream, generator},
+    trainer::Trainer,
+};
+
+use super::{figures, process};
+use crate::{
+    environment,
+    failure::Failure,
+    output::{self, Format},
+};
+
+/// Steps before the clock runs.
+const WARM_UP: usize = 2;
+
+/// Arguments of `bench train`.
+#[derive(Args, Debug)]
+pub struct TrainArgs {
+    /// The model and its batch
+    #[arg(long, value_enum, env = "TINYSWEEP_BENCH_SHAPE", default_value = "small_mlp")]
+    shape: Shape,
+    /// Compute threads
+    #[arg(long, env = "TINYSWEEP_BENCH_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+    /// Numbers that the step computes with
+    #[arg(long, value_enum, env = "TINYSWEEP_BENCH_PRECISION", default_value = "f32")]
+    precision: Precision,
+    /// Steps that are timed, after two that are not
+    #[arg(long, env = "TINYSWEEP_BENCH_STEPS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    steps: u32,
+    /// How the figures are printed
+    #[arg(long, value_enum, env = "TINYSWEEP_OUTPUT", default_value = "table")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+enum Shape {
+    /// Width 128, 81 positions, batch 64, positions mixed by an MLP
+    SmallMlp,
+    /// The same, mixed by attention with 4 heads
+    SmallAtt,
+    /// Width 512, 97 positions, batch 16, positions mixed by an MLP
+    BigMlp,
+    /// The same, mixed by attention with 8 heads
+    BigAtt,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum Precision {
+    /// 32-bit floats
+    F32,
+}
+
+/// What was measured. Stable: fields are added, never changed.
+#[derive(Debug, Serialize)]
+struct Figures {
+    shape: Shape,
+    precision: Precision,
+    threads: u16,
+    /// Median over the steps, by the clock.
+    ms_per_step: f64,
+    /// Median over the steps of the time that all threads together computed: what other programs on the machine disturb least.
+    cpu_ms_per_step: f64,
+    samples_per_s: f64,
+    /// Of matrix products alone, as the formulas have them.
+    gflop_per_s: f64,
+    /// Of the fused multiply-adds that as many threads do in registers, measured before the steps.
+    fraction_of_peak: f64,
+    /// The most memory that the process ever had (`VmHWM`).
+    peak_rss_mib: f64,
+}
+
+/// Measures, and prints the figures.
+pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
+    environment::ensure_threads(args.threads.into())?;
+    let peak = fma_gflop_per_s(args.threads.into());
+    let (config, shape) = args.shape.model();
+    let (wall, cpu) = times(&config, shape, args.steps as usize)?;
+    let gflop_per_s = gflop(&config, shape.seq_len) / wall * 1e3;
+    let figures = Figures {
+        shape: args.shape,
+        precision: args.precision,
+        threads: args.threads,
+        ms_per_step: wall,
+        cpu_ms_per_step: cpu,
+        samples_per_s: config.train.batch_size as f64 / wall * 1e3,
+        gflop_per_s,
+        fraction_of_peak: gflop_per_s / peak,
+        peak_rss_mib: process::peak_mib(Some(std::process::id())),
+    };
+    output::print(args.output, &figures::table(&figures)?, &figures)
+}
+
+impl Shape {
+    fn model(self) -> (TrialConfig, DataShape) {
+        let (hidden_size, num_heads, seq_len, batch_size) = match self {
+            Self::SmallMlp | Self::SmallAtt => (128, 4, 81, 64),
+            Self::BigMlp | Self::BigAtt => (512, 8, 97, 16),
+        };
+        let variant = match self {
+            Self::SmallMlp | Self::BigMlp => Variant::Mlp,
+            Self::SmallAtt | Self::BigAtt => Variant::Att,
+        };
+        let train = TrainConfig { batch_size, optimizer: Optimizer::AdamW, ema_rate: 0.0, ..TrainConfig::default() };
+        let config =
+            TrialConfig { variant, hidden_size, num_heads, puzzle_emb_ndim: Some(0), loss: Loss::Softmax, train, ..TrialConfig::default() };
+        (config, DataShape { seq_len, vocab_size: 11, puzzle_identifiers: 1 })
+    }
+}
+
+/// Medians of the milliseconds per step by the clock, and of what all threads together computed.
+fn times(config: &TrialConfig, shape: DataShape, steps: usize) -> Result<(f64, f64), Failure> {
+    let model = Model::init(config, shape, &mut generator(0, Stream::Weights))?;
+    let mut trainer = Trainer::new(model, generator(0, Stream::Halting))?;
+    let mut rng = generator(0, Stream::Data);
+    let mut row = |_| {
+        let mut tokens = || (0..shape.seq_len).map(|_| rng.random_range(0..shape.vocab_size as u32)).collect::<Vec<_>>();
+        Row { tokens: tokens(), labels: tokens().into_iter().map(Some).collect(), identifier: 0 }
+    };
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    for index in 0..WARM_UP + steps {
+        let (start, cpu_start) = (Instant::now(), process::cpu_ms());
+        let step = trainer.compute(&mut row)?;
+        trainer.apply(&step)?;
+        if index >= WARM_UP {
+            wall.push(start.elapsed().as_secs_f64() * 1e3);
+            cpu.push(process::cpu_ms() - cpu_start);
+        }
+    }
+    Ok((median(wall), median(cpu)))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// 10⁹ floating-point operations of the matrix products in one step's networks; backpropagation takes twice those of the forward pass.
+fn gflop(config: &TrialConfig, positions: usize) -> f64 {
+    let width = config.hidden_size;
+    let mixer = match config.variant {
+        Variant::Mlp => 3 * width * positions * inner_size(config, positions),
+        Variant::Att => 4 * positions * width * width + 2 * positions * positions * width,
+    };
+    let features = 3 * positions * width * inner_size(config, width);
+    let per_call = 2 * config.train.batch_size * config.layers * (mixer + features);
+    let calls = config.h_cycles * (config.l_cycles + 1) + 2 * (config.l_cycles + 1);
+    (per_call * calls) as f64 / 1e9
+}
