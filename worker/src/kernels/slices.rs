@@ -25,6 +25,14 @@ pub fn read<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
     Ok(read(slice(storage, layout)?))
 }
 
+/// The same of three tensors at once.
+///
+/// # Errors
+/// When they are not f32.
+pub fn read_three<R>([a, b, c]: [&Tensor; 3], with: impl FnOnce([&[f32]; 3]) -> R) -> Result<R> {
+    read(a, |a| read(b, |b| read(c, |c| with([a, b, c]))))??
+}
+
 /// Calls `write` with the values of `var` to change in place; every tensor that shares them sees the change. The values of a GPU come to
 /// the machine's memory and go back.
 ///

@@ -3,8 +3,8 @@
 use candle_core::{Result, Tensor};
 use tinysweep_proto::config::{TrialConfig, Variant};
 
-use super::{attention::Attention, parameters::Level, swiglu::SwiGlu};
-use crate::kernels::{residual_norm, transpose};
+use super::{attention::Attention, parameters::Level};
+use crate::kernels::{Over, SwiGluNorm, residual_norm};
 
 /// A stack of blocks on one set of weights. A clone is on the same weights.
 #[derive(Clone, Debug)]
@@ -29,36 +29,39 @@ impl Network {
 #[derive(Clone, Debug)]
 struct Block {
     mixer: Mixer,
-    features: SwiGlu,
-    eps: f64,
+    features: SwiGluNorm,
 }
 
 /// What mixes positions.
 #[derive(Clone, Debug)]
 enum Mixer {
-    Attention(Attention),
-    /// A SwiGLU over the sequence axis.
-    Sequence(SwiGlu),
+    Attention {
+        attention: Attention,
+        eps: f64,
+    },
+    /// A SwiGLU over the sequence axis. Its norm is over positions too, not over features: the reference normalises what it has transposed.
+    Sequence(SwiGluNorm),
 }
 
 impl Block {
     fn new(config: &TrialConfig, positions: usize, prefix: &str, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
-        let mixer = match config.variant {
-            Variant::Att => Mixer::Attention(Attention::new(config, positions, prefix, weight)?),
-            Variant::Mlp => Mixer::Sequence(SwiGlu::new(&format!("{prefix}.mlp_t"), weight)?),
+        let eps = config.rms_norm_eps;
+        let swiglu = |over, name: &str| {
+            let weight = |part: &str| weight(&format!("{prefix}.{name}.{part}_proj.weight"));
+            SwiGluNorm::new(over, weight("gate_up")?, weight("down")?, eps)
         };
-        Ok(Self { mixer, features: SwiGlu::new(&format!("{prefix}.mlp"), weight)?, eps: config.rms_norm_eps })
+        let mixer = match config.variant {
+            Variant::Att => Mixer::Attention { attention: Attention::new(config, positions, prefix, weight)?, eps },
+            Variant::Mlp => Mixer::Sequence(swiglu(Over::Positions, "mlp_t")?),
+        };
+        Ok(Self { mixer, features: swiglu(Over::Features, "mlp")? })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = match &self.mixer {
-            Mixer::Attention(attention) => residual_norm(x, &attention.forward(x)?, self.eps)?,
-            Mixer::Sequence(mixer) => {
-                // The norm is over positions here, not over features: the reference normalises what it has transposed.
-                let x = transpose(x)?;
-                transpose(&residual_norm(&x, &mixer.forward(&x)?, self.eps)?)?
-            }
+            Mixer::Attention { attention, eps } => residual_norm(x, &attention.forward(x)?, *eps)?,
+            Mixer::Sequence(mixer) => mixer.forward(x)?,
         };
-        residual_norm(&x, &self.features.forward(&x)?, self.eps)
+        self.features.forward(&x)
     }
 }

@@ -14,7 +14,6 @@ mod init;
 mod latents;
 mod linear;
 mod parameters;
-mod swiglu;
 
 pub use latents::Latents;
 pub use parameters::{Entry, Parameters, Role};

@@ -1,0 +1,87 @@
+//! Products of matrices that lie in slices, by rows or by columns.
+
+use gemm::Parallelism;
+
+/// A matrix in a slice, without gaps.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<T> {
+    values: T,
+    rows: usize,
+    columns: usize,
+    /// Whether a row's values lie side by side, rather than a column's.
+    by_rows: bool,
+}
+
+impl<T: AsRef<[f32]>> Matrix<T> {
+    /// `values` row by row.
+    ///
+    /// # Panics
+    /// When there are not `rows · columns` values.
+    pub fn by_rows(values: T, rows: usize, columns: usize) -> Self {
+        assert_eq!(values.as_ref().len(), rows * columns, "a matrix of {rows} by {columns}");
+        Self { values, rows, columns, by_rows: true }
+    }
+
+    /// The transposed matrix, on the same values.
+    pub fn t(self) -> Self {
+        Self { rows: self.columns, columns: self.rows, by_rows: !self.by_rows, ..self }
+    }
+
+    /// From a row to the next, and from a column to the next.
+    fn strides(&self) -> (isize, isize) {
+        if self.by_rows { (self.columns as isize, 1) } else { (1, self.rows as isize) }
+    }
+}
+
+/// `out = a·b`, or `out += a·b` where `add` says so, on as many threads as the matrix library may have.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn multiply(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, add: bool) {
+    assert_eq!((out.rows, out.columns, a.columns), (a.rows, b.columns, b.rows), "shapes of a product");
+    let ((out_rs, out_cs), (a_rs, a_cs), (b_rs, b_cs)) = (out.strides(), a.strides(), b.strides());
+    let (alpha, beta) = (if add { 1.0 } else { 0.0 }, 1.0);
+    // SAFETY: `by_rows` has checked that each slice has `rows · columns` values, and no index of a matrix leaves them with the strides of
+    // either order; the shapes fit, as asserted; `out` is borrowed mutably, so that nothing else reads or writes it meanwhile.
+    #[allow(unsafe_code)]
+    unsafe {
+        gemm::gemm(
+            out.rows,
+            out.columns,
+            a.columns,
+            out.values.as_mut_ptr(),
+            out_cs,
+            out_rs,
+            add,
+            a.values.as_ptr(),
+            a_cs,
+            a_rs,
+            b.values.as_ptr(),
+            b_cs,
+            b_rs,
+            alpha,
+            beta,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_by_rows_and_by_columns() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 0.0, 2.0, -1.0, 3.0, 1.0]);
+        let mut out = [0.0; 4];
+        multiply(Matrix::by_rows(&mut out[..], 2, 2), Matrix::by_rows(&a[..], 2, 3), Matrix::by_rows(&b[..], 3, 2), false);
+        assert_eq!(out, [14.0, 1.0, 32.0, 1.0]);
+        multiply(Matrix::by_rows(&mut out[..], 2, 2).t(), Matrix::by_rows(&a[..], 2, 3), Matrix::by_rows(&b[..], 3, 2), true);
+        assert_eq!(out, [28.0, 33.0, 33.0, 2.0]);
+        multiply(Matrix::by_rows(&mut out[..], 2, 2), Matrix::by_rows(&a[..], 3, 2).t(), Matrix::by_rows(&b[..], 2, 3).t(), false);
+        assert_eq!(out, [11.0, 13.0, 14.0, 16.0]);
+    }
+}

@@ -1,0 +1,246 @@
+//! Half a block in one operation: a SwiGLU, its residual and the norm after it.
+//!
+//! Both uses of it are one formula on a matrix X whose columns are mixed alike: positions by features where it mixes positions, features
+//! by tokens where it mixes features (tokens lie one after the other, so that this X is a transposed view). Nothing is ever transposed in
+//! memory.
+
+use std::sync::OnceLock;
+
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+
+use super::{
+    buffer::Buffer,
+    gate,
+    matmul::{Matrix, multiply},
+    norm, plain,
+    slices::{read, read_three, slice},
+    tally::Tally,
+    vectorized,
+};
+
+/// Tokens whose features are mixed at once: their gates and ups shall stay in the second-level cache, and the weights be packed rarely.
+const TOKENS: usize = 512;
+
+/// Which axis of `[batch, positions, width]` is mixed, and normed after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// The width.
+    Features,
+    /// The positions.
+    Positions,
+}
+
+/// `norm(x + down·(silu(gate·x) ∘ up·x))`, the SwiGLU of arXiv 2002.05202, with `norm(h) = h / √(mean(h²) + eps)` over the same axis and
+/// without weights, as published. A clone is on the same weights.
+#[derive(Clone, Debug)]
+pub struct SwiGluNorm {
+    over: Over,
+    /// `[2·inner, outer]`: the gate's rows, then up's.
+    gate_up: Tensor,
+    /// `[outer, inner]`.
+    down: Tensor,
+    eps: f64,
+    /// Where the weights' gradients are added up, if they are variables on the CPU.
+    tally: Option<Tally>,
+}
+
+impl SwiGluNorm {
+    /// On the weights `gate_up` (`[2·inner, outer]`) and `down` (`[outer, inner]`), which are both variables or both none.
+    ///
+    /// # Errors
+    /// When an operation fails.
+    pub fn new(over: Over, gate_up: Tensor, down: Tensor, eps: f64) -> Result<Self> {
+        let is_trained = gate_up.is_variable() && gate_up.device().is_cpu();
+        let tally = is_trained.then(|| Tally::new(&gate_up, &down)).transpose()?;
+        Ok(Self { over, gate_up, down, eps, tally })
+    }
+
+    /// `[batch, positions, width]` to the same.
+    ///
+    /// # Errors
+    /// When shapes do not fit, or the values are not f32.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if !x.device().is_cpu() {
+            return plain::swiglu_norm(self.over, x, &self.gate_up, &self.down, self.eps);
+        }
+        let x = x.contiguous()?;
+        match &self.tally {
+            Some(tally) => x.apply_op2(&tally.token, Operation { half: self.clone(), saved: Some(OnceLock::new()) }),
+            // Of its second argument the operation reads nothing.
+            None => x.apply_op2_no_bwd(&x, &Operation { half: self.clone(), saved: None }),
+        }
+    }
+}
+
+/// One use.
+struct Operation {
+    half: SwiGluNorm,
+    /// What the backward pass needs, if there will be one.
+    saved: Option<OnceLock<Saved>>,
+}
+
+struct Saved {
+    /// Gates and ups, before the gate.
+    both: Buffer,
+    /// What each normed vector was multiplied by.
+    inverses: Buffer,
+}
+
+/// How `[batch, positions, width]` is cut into parts that are computed one after the other, and how these lie.
+#[derive(Clone, Copy)]
+struct Cut {
+    over: Over,
+    outer: usize,
+    inner: usize,
+    /// Columns of one part: its tokens, or the width.
+    columns: usize,
+}
+
+/// One part's matrices: X, gates and ups, and gated, seen as `[outer, columns]`, `[2·inner, columns]` and `[inner, columns]`.
+impl Cut {
+    fn new(over: Over, at: &Layout, down: &Tensor) -> Result<Self> {
+        let (_, positions, width) = at.shape().dims3()?;
+        let (outer, inner) = down.dims2()?;
+        let mixed = if over == Over::Features { width } else { positions };
+        if mixed != outer {
+            candle_core::bail!("weights for {outer} values do not mix {mixed}");
+        }
+        Ok(Self { over, outer, inner, columns: if over == Over::Features { TOKENS } else { width } })
+    }
+
+    /// The same for the part that has `values` values: the last one may be smaller.
+    fn of(self, values: usize) -> Self {
+        Self { columns: values / self.outer, ..self }
+    }
+
+    /// `values` as a matrix of `rows` rows and this part's columns.
+    fn matrix<T: AsRef<[f32]>>(self, values: T, rows: usize) -> Matrix<T> {
+        match self.over {
+            Over::Features => Matrix::by_rows(values, self.columns, rows).t(),
+            Over::Positions => Matrix::by_rows(values, rows, self.columns),
+        }
+    }
+
+    /// Gates that lie side by side, followed by their ups.
+    fn gates(self) -> usize {
+        if self.over == Over::Features { self.inner } else { self.inner * self.columns }
+    }
+
+    fn forward(self, x: &[f32], [gate_up, down]: [&[f32]; 2], part: Part, eps: f32) {
+        let weights = Matrix::by_rows(gate_up, 2 * self.inner, self.outer);
+        multiply(self.matrix(&mut *part.both, 2 * self.inner), weights, self.matrix(x, self.outer), false);
+        let mut gated = Buffer::new(self.inner * self.columns);
+        vectorized(
+            #[inline(always)]
+            || gate::forward(part.both, &mut gated, self.gates()),
+        );
+        let weights = Matrix::by_rows(down, self.outer, self.inner);
+        multiply(self.matrix(&mut *part.out, self.outer), weights, self.matrix(&*gated, self.inner), false);
+        vectorized(
+            #[inline(always)]
+            || match self.over {
+                Over::Features => norm::rows(x, part.out, part.inverses, eps),
+                Over::Positions => norm::columns(x, part.out, part.inverses, eps),
+            },
+        );
+    }
+
+    /// Writes the gradient by x to `by_x`, and adds those by the weights.
+    fn backward(self, given: &Given, [gate_up, down]: [&[f32]; 2], [by_gate_up, by_down]: [&mut [f32]; 2], by_x: &mut [f32]) {
+        vectorized(
+            #[inline(always)]
+            || match self.over {
+                Over::Features => norm::rows_backward(given.y, given.g, given.inverses, by_x),
+                Over::Positions => norm::columns_backward(given.y, given.g, given.inverses, by_x),
+            },
+        );
+        let mut gated = Buffer::new(self.inner * self.columns);
+        let weights = Matrix::by_rows(down, self.outer, self.inner);
+        multiply(self.matrix(&mut *gated, self.inner), weights.t(), self.matrix(&*by_x, self.outer), false);
+        let mut by_both = Buffer::new(2 * self.inner * self.columns);
+        vectorized(
+            #[inline(always)]
+            || gate::backward(given.both, &mut gated, &mut by_both, self.gates()),
+        );
+        let by_weights = Matrix::by_rows(by_down, self.outer, self.inner);
+        multiply(by_weights, self.matrix(&*by_x, self.outer), self.matrix(&*gated, self.inner).t(), true);
+        let by_weights = Matrix::by_rows(by_gate_up, 2 * self.inner, self.outer);
+        multiply(by_weights, self.matrix(&*by_both, 2 * self.inner), self.matrix(given.x, self.outer).t(), true);
+        let weights = Matrix::by_rows(gate_up, 2 * self.inner, self.outer);
+        multiply(self.matrix(by_x, self.outer), weights.t(), self.matrix(&*by_both, 2 * self.inner), true);
+    }
+}
+
+/// What the forward pass of one part writes.
+struct Part<'a> {
+    both: &'a mut [f32],
+    out: &'a mut [f32],
+    inverses: &'a mut [f32],
+}
+
+/// What the backward pass of one part reads: x, the result y and its gradient g, and what was saved.
+struct Given<'a> {
+    x: &'a [f32],
+    y: &'a [f32],
+    g: &'a [f32],
+    both: &'a [f32],
+    inverses: &'a [f32],
+}
+
+impl Operation {
+    fn weights<R>(&self, with: impl FnOnce([&[f32]; 2]) -> R) -> Result<R> {
+        read(&self.half.gate_up, |gate_up| read(&self.half.down, |down| with([gate_up, down])))?
+    }
+}
+
+impl CustomOp2 for Operation {
+    fn name(&self) -> &'static str {
+        "swiglu-norm"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, at: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, eps) = (slice(x, at)?, self.half.eps as f32);
+        let cut = Cut::new(self.half.over, at, &self.half.down)?;
+        let (outer, width) = (cut.outer, cut.columns * cut.outer);
+        let is_saved = self.saved.is_some();
+        let columns = x.len() / outer;
+        let kept = if is_saved { columns } else { cut.columns.min(columns) };
+        let (mut both, mut inverses) = (Buffer::new(2 * cut.inner * kept), Buffer::new(columns));
+        let mut out = vec![0.0; x.len()];
+        self.weights(|weights| {
+            let parts = x.chunks(width).zip(out.chunks_mut(width)).zip(inverses.chunks_mut(cut.columns)).enumerate();
+            for (index, ((x, out), inverses)) in parts {
+                let cut = cut.of(x.len());
+                let start = if is_saved { index * 2 * cut.inner * (width / outer) } else { 0 };
+                let both = &mut both[start..][..2 * cut.inner * cut.columns];
+                cut.forward(x, weights, Part { both, out, inverses }, eps);
+            }
+        })?;
+        if let Some(saved) = &self.saved {
+            // One operation runs forward once, so the cell is empty here.
+            saved.get_or_init(|| Saved { both, inverses });
+        }
+        Ok((CpuStorage::F32(out), at.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, token: &Tensor, y: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (Some(saved), Some(tally)) = (self.saved.as_ref().and_then(OnceLock::get), &self.half.tally) else {
+            candle_core::bail!("nothing was saved for the backward pass");
+        };
+        let cut = Cut::new(self.half.over, x.layout(), &self.half.down)?;
+        let width = cut.columns * cut.outer;
+        let mut by_x = vec![0.0; x.elem_count()];
+        let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: [&[f32]; 2]| {
+            tally.add(weights.map(<[f32]>::len), |by_gate_up, by_down| {
+                let parts = x.chunks(width).zip(y.chunks(width)).zip(g.chunks(width)).zip(by_x.chunks_mut(width));
+                let saved = saved.both.chunks(2 * cut.inner * cut.columns).zip(saved.inverses.chunks(cut.columns));
+                for ((((x, y), g), by_x), (both, inverses)) in parts.zip(saved) {
+                    let given = Given { x, y, g, both, inverses };
+                    cut.of(x.len()).backward(&given, weights, [&mut *by_gate_up, &mut *by_down], by_x);
+                }
+            });
+        };
+        self.weights(|weights| read_three([x, y, g], |[x, y, g]| add(x, y, g, weights)))??;
+        Ok((Some(Tensor::from_vec(by_x, x.shape(), &Device::Cpu)?), Some(token.zeros_like()?)))
+    }
+}
