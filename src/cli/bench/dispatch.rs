@@ -98,7 +98,7 @@ pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
     crew.wait_until_here(&client).await?;
     let sweep = finish(&client, &sweep_file(folder.path(), args.trials)?).await?;
     crew.times().await?;
-    let times = measure_leases(&client, &coordinator.address, folder.path(), args.workers).await?;
+    let mut times = measure_leases(&client, &coordinator.address, folder.path(), args.workers).await?;
     let points = measure_points(&client, &coordinator.address, folder.path()).await?;
     let shown = if args.stored > 0 { oldest(&client).await? } else { sweep.id.clone() };
     let figures = Figures {
@@ -106,8 +106,8 @@ pub async fn execute(args: DispatchArgs) -> Result<(), Failure> {
         trials: args.trials,
         stored: args.stored,
         trials_per_s: f64::from(args.trials) / seconds(&sweep),
-        lease_ms_p50: percentile(&times, 0.5),
-        lease_ms_p99: percentile(&times, 0.99),
+        lease_ms_p50: figures::percentile(&mut times, 0.5),
+        lease_ms_p99: figures::percentile(&mut times, 0.99),
         metric_points_per_s: points,
         coordinator_rss_mib: process::peak_mib(coordinator.process.id()),
         leaderboard_ms: time(|| async {
@@ -158,15 +158,13 @@ fn seconds(sweep: &Sweep) -> f64 {
     (sweep.ended_ms.unwrap_or(sweep.created_ms) - sweep.created_ms).max(1) as f64 / 1000.0
 }
 
-/// Times from a result to the next lease where workers ask [`LEASES_PER_S`] times a second together, in µs and sorted.
-async fn measure_leases(client: &Client, address: &Address, folder: &Path, workers: u32) -> Result<Vec<u64>, Failure> {
+/// Times from a result to the next lease where workers ask [`LEASES_PER_S`] times a second together, in ms.
+async fn measure_leases(client: &Client, address: &Address, folder: &Path, workers: u32) -> Result<Vec<f64>, Failure> {
     let trial_ms = (workers * 1000 / LEASES_PER_S).max(1).to_string();
     let crew = Crew::start(address, "asker", workers, &["--trial-ms", &trial_ms]).await?;
     crew.wait_until_here(client).await?;
     finish(client, &sweep_file(folder, LEASES_PER_S * LEASE_SECONDS + workers)?).await?;
-    let mut times = crew.times().await?;
-    times.sort_unstable();
-    Ok(times)
+    Ok(crew.times().await?.into_iter().map(|micros| micros as f64 / 1e3).collect())
 }
 
 async fn measure_points(client: &Client, address: &Address, folder: &Path) -> Result<f64, Failure> {
@@ -190,16 +188,9 @@ async fn time<F: Future<Output = Result<(), tonic::Status>>>(call: impl Fn() -> 
     for _ in 0..CALLS {
         let start = Instant::now();
         call().await.map_err(refused)?;
-        times.push(start.elapsed().as_micros() as u64);
+        times.push(start.elapsed().as_secs_f64() * 1e3);
     }
-    times.sort_unstable();
-    Ok(percentile(&times, 0.5))
-}
-
-/// Of sorted µs, in ms.
-fn percentile(sorted: &[u64], share: f64) -> f64 {
-    let place = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
-    sorted.get(place).map_or(f64::NAN, |micros| *micros as f64 / 1000.0)
+    Ok(figures::percentile(&mut times, 0.5))
 }
 
 /// Lets the coordinator take the sweep and its data as usual, and then makes all of it done.

@@ -1,4 +1,4 @@
-//! What was measured, as a table.
+//! What was measured: how many values become one, and all of them a table.
 
 use serde::Serialize;
 
@@ -16,4 +16,11 @@ pub fn table(figures: &impl Serialize) -> Result<Table, Failure> {
         vec![name.clone(), text]
     });
     Ok(Table { headers: vec!["figure", ">value"], rows: rows.collect() })
+}
+
+/// The value below which `share` of `values` lie, which are sorted for it; of none, not a number.
+pub fn percentile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let place = (values.len().saturating_sub(1) as f64 * share).round() as usize;
+    values.get(place).copied().unwrap_or(f64::NAN)
 }

@@ -148,12 +148,7 @@ fn times(config: &TrialConfig, shape: DataShape, steps: usize) -> Result<(f64, f
             cpu.push(process::cpu_ms() - cpu_start);
         }
     }
-    Ok((median(wall), median(cpu)))
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    Ok((figures::percentile(&mut wall, 0.5), figures::percentile(&mut cpu, 0.5)))
 }
 
 /// 10⁹ floating-point operations of the matrix products in one step's networks; backpropagation takes twice those of the forward pass.

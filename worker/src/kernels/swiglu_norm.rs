@@ -86,7 +86,8 @@ struct Saved {
     inverses: Buffer,
 }
 
-/// How `[batch, positions, width]` is cut into parts that are computed one after the other, and how these lie.
+/// How `[batch, positions, width]` is cut into parts that are computed one after the other, and how these lie: X, gates and ups, and gated
+/// of a part are seen as `[outer, columns]`, `[2·inner, columns]` and `[inner, columns]`.
 #[derive(Clone, Copy)]
 struct Cut {
     over: Over,
@@ -96,7 +97,6 @@ struct Cut {
     columns: usize,
 }
 
-/// One part's matrices: X, gates and ups, and gated, seen as `[outer, columns]`, `[2·inner, columns]` and `[inner, columns]`.
 impl Cut {
     fn new(over: Over, at: &Layout, down: &Tensor) -> Result<Self> {
         let (_, positions, width) = at.shape().dims3()?;
