@@ -12,6 +12,7 @@
 mod artifacts;
 mod auth;
 mod clock;
+mod connections;
 pub mod domain;
 mod durability;
 mod live;

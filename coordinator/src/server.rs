@@ -12,14 +12,14 @@ use tinysweep_proto::{
 use tokio::{net::TcpListener, time::timeout};
 use tonic::{
     service::interceptor::InterceptedService,
-    transport::{Server, server::Router, server::TcpIncoming},
+    transport::{Server, server::Router},
 };
 use tracing::{info, warn};
 
 use crate::{
     artifacts::{ArtifactError, Artifacts},
     auth::TokenCheck,
-    reconcile, retention,
+    connections, reconcile, retention,
     service::Services,
     shared::{Limits, Shared},
     store::{OpenError, Store, StoreError},
@@ -47,6 +47,8 @@ pub struct Settings {
     pub heartbeat_secs: u32,
     /// The most bytes of checkpoints that are kept, those of replicates that may still go on apart.
     pub checkpoint_limit_bytes: u64,
+    /// The most connections at once; those beyond are closed at once.
+    pub max_connections: usize,
 }
 
 impl Settings {
@@ -56,6 +58,8 @@ impl Settings {
     pub const HEARTBEAT_SECS: u32 = 3;
     /// What [`Settings::checkpoint_limit_bytes`] is unless told otherwise.
     pub const CHECKPOINT_LIMIT_BYTES: u64 = 20 << 30;
+    /// What [`Settings::max_connections`] is unless told otherwise: of idle ones, some 35 KiB each.
+    pub const MAX_CONNECTIONS: usize = 4096;
 
     /// A coordinator on this machine alone, on the usual port.
     pub fn new(data_dir: PathBuf) -> Self {
@@ -66,6 +70,7 @@ impl Settings {
             lease_secs: Self::LEASE_SECS,
             heartbeat_secs: Self::HEARTBEAT_SECS,
             checkpoint_limit_bytes: Self::CHECKPOINT_LIMIT_BYTES,
+            max_connections: Self::MAX_CONNECTIONS,
         }
     }
 }
@@ -116,6 +121,7 @@ pub struct Coordinator {
     address: SocketAddr,
     shared: Arc<Shared>,
     check: TokenCheck,
+    max_connections: usize,
 }
 
 impl Coordinator {
@@ -124,7 +130,7 @@ impl Coordinator {
     /// # Errors
     /// Each kind of [`StartError`]; nothing is left open.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { listen, data_dir, token, lease_secs, heartbeat_secs, checkpoint_limit_bytes } = settings;
+        let Settings { listen, data_dir, token, lease_secs, heartbeat_secs, checkpoint_limit_bytes, max_connections } = settings;
         check_token(listen, token.as_deref())?;
         let listen_error = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
@@ -135,7 +141,7 @@ impl Coordinator {
         // With two missed heartbeats a worker is still here.
         let heartbeat = seconds(heartbeat_secs.min(lease_secs / 3));
         let shared = Arc::new(Shared::new(store, artifacts, Limits { lease, heartbeat, checkpoint_limit_bytes }).await?);
-        Ok(Self { listener, address, shared, check: TokenCheck::new(token.as_deref()) })
+        Ok(Self { listener, address, shared, check: TokenCheck::new(token.as_deref()), max_connections })
     }
 
     /// Where it listens.
@@ -148,9 +154,9 @@ impl Coordinator {
     /// # Errors
     /// The network side fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, address, shared, check } = self;
+        let Self { listener, address, shared, check, max_connections } = self;
         let router = router(&shared, &check).await?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = connections::incoming(listener, max_connections);
         let reconciler = tokio::spawn({
             let shared = shared.clone();
             async move {

@@ -8,9 +8,12 @@ use std::{
 use clap::Args;
 use tinysweep_coordinator::server::{Coordinator, Settings, StartError};
 use tinysweep_proto::{DEFAULT_PORT, address::Address};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{cli::worker::interrupted, failure::Failure, output};
+
+/// Open files beside connections: the store, artifacts under way, and what the system itself needs.
+const FILES: u64 = 256;
 
 /// Arguments of `serve`.
 #[derive(Args, Debug)]
@@ -30,16 +33,21 @@ pub struct ServeArgs {
     /// The most GiB of checkpoints that are kept of trials that have ended; those of trials that may still go on always are
     #[arg(long, env = "TINYSWEEP_CHECKPOINT_GIB", default_value_t = Settings::CHECKPOINT_LIMIT_BYTES >> 30, value_parser = clap::value_parser!(u64).range(..=1 << 20))]
     checkpoint_gib: u64,
+    /// The most connections at once; those beyond are closed at once. A worker needs one, each command one while it runs
+    #[arg(long, env = "TINYSWEEP_MAX_CONNECTIONS", default_value_t = Settings::MAX_CONNECTIONS as u32, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_connections: u32,
 }
 
 /// Serves until interrupted.
 pub async fn execute(args: ServeArgs) -> Result<(), Failure> {
+    allow_files(u64::from(args.max_connections) + FILES);
     let token = args.token.clone();
     let settings = Settings {
         listen: args.listen,
         token: args.token,
         lease_secs: args.lease_secs,
         checkpoint_limit_bytes: args.checkpoint_gib << 30,
+        max_connections: args.max_connections as usize,
         ..Settings::new(args.data_dir)
     };
     let coordinator = Coordinator::bind(settings).await.map_err(start_failure)?;
@@ -48,6 +56,17 @@ pub async fn execute(args: ServeArgs) -> Result<(), Failure> {
     coordinator.run(interrupted()).await?;
     info!("coordinator stopped; start it again and its sweeps go on");
     Ok(())
+}
+
+/// A connection is an open file, of which a process may often have 1,024 unless it asks for more.
+fn allow_files(wanted: u64) {
+    let allowed = rlimit::increase_nofile_limit(wanted);
+    if let Some(fewer) = allowed.ok().filter(|allowed| *allowed < wanted) {
+        warn!(
+            allowed = fewer,
+            wanted, "the system allows fewer open files than connections; raise `ulimit -n`, or lower --max-connections"
+        );
+    }
 }
 
 /// A coordinator that cannot start was told a wrong place: all of these are the user's to change.

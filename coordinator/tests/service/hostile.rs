@@ -1,7 +1,11 @@
 //! Peers that mean no good, or are badly broken: the coordinator stays up, answers others, and counts nothing that should not count.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
+use tinysweep_coordinator::server::Settings;
 use tinysweep_proto::{
     MESSAGE_LIMIT_BYTES,
     v1::{
@@ -9,10 +13,13 @@ use tinysweep_proto::{
         WatchSweepRequest, worker_event::Event,
     },
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use tonic::Code;
 
-use crate::harness::{Client, METRIC, Worker, completed, hello, impatient, name, with_sweep, with_sweep_under};
+use crate::harness::{Client, METRIC, Worker, completed, hello, impatient, name, settings, with_sweep, with_sweep_under};
 
 /// A user's question is answered in a time that nobody would notice; ten times that, for slow machines.
 async fn expect_an_answer(client: &Client, sweep: &str) {
@@ -98,6 +105,29 @@ async fn streams_and_connections_that_nobody_uses_hold_nobody_up() {
     }
     expect_an_answer(&client, &id).await;
     let mut worker = running.worker("w", 1).await;
+    let lease = worker.lease().await;
+    worker.send(completed(&lease, 0.5)).await;
+    client.until(&id, |sweep| sweep.completed == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_and_those_within_work_on() {
+    let few = |data_dir: &Path| Settings { max_connections: 8, ..settings(data_dir) };
+    let (_folder, running, client, id) = with_sweep_under(few, 1, 1).await;
+    let mut worker = running.worker("w", 1).await;
+    let mut turned_away = 0;
+    let mut held = Vec::new();
+    for _ in 0..50 {
+        let mut connection = TcpStream::connect((running.address.host.as_str(), running.address.port)).await.unwrap();
+        // A server that lets someone in speaks first.
+        match connection.read(&mut [0; 8]).await {
+            Ok(0) | Err(_) => turned_away += 1,
+            Ok(_) => held.push(connection),
+        }
+    }
+    assert_eq!((held.len(), turned_away), (6, 44), "the client and the worker have two of eight");
+    expect_an_answer(&client, &id).await;
     let lease = worker.lease().await;
     worker.send(completed(&lease, 0.5)).await;
     client.until(&id, |sweep| sweep.completed == 1).await;
