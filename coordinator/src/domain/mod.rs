@@ -11,6 +11,7 @@ pub mod outcome;
 pub mod pareto;
 pub mod plan;
 pub mod policy;
+pub mod retention;
 pub mod sampler;
 pub mod space;
 pub mod spec;
