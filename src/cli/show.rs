@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use serde_json::{Value, json};
-use tinysweep_proto::v1::{Attempt, GetSweepRequest, GetTrialRequest, GetTrialResponse, Replicate};
+use tinysweep_proto::v1::{Attempt, GetSweepRequest, GetTrialRequest, GetTrialResponse, KeptState, Replicate};
 
 use crate::{
     cli::{steps, sweeps::SweepView, trial_name::TrialName, trials::TrialView},
@@ -68,6 +68,9 @@ async fn show_trial(client: &Client, sweep: String, trial: u32, format: Format) 
     if format != Format::Json {
         output::print(format, &fields(&view), &view)?;
         output::print(format, &attempts(&replicates), &view)?;
+        if answer.replicates.iter().any(|replicate| !replicate.states.is_empty()) {
+            output::print(format, &states(&answer.replicates), &view)?;
+        }
         return match answer.replicates.iter().find(|replicate| !replicate.metrics_by_step.is_empty()) {
             Some(first) => output::print(format, &steps::table(&steps::of(first)), &view),
             None => Ok(()),
@@ -88,7 +91,13 @@ fn replicate(replicate: &Replicate) -> Value {
         "exact_accuracy_by_step": by_step.get("test/exact_accuracy"),
         "metrics_by_step": by_step,
         "attempts": replicate.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "states": replicate.states.iter().map(state).collect::<Vec<_>>(),
     })
+}
+
+fn state(state: &KeptState) -> Value {
+    let KeptState { step, bytes, created_ms, kept_as } = state;
+    json!({"step": step, "bytes": bytes, "created_ms": created_ms, "kept_as": kept_as})
 }
 
 fn attempt(attempt: &Attempt) -> Value {
@@ -134,6 +143,18 @@ fn attempts(replicates: &[Value]) -> Table {
         })
     });
     Table { headers: vec![">replicate", ">seed", ">attempt", "state", "worker", ">step", ">seconds", "reason"], rows: rows.collect() }
+}
+
+/// The states of training that the coordinator keeps.
+fn states(replicates: &[Replicate]) -> Table {
+    let rows = replicates.iter().flat_map(|replicate| {
+        let row = |state: &KeptState| {
+            let mib = state.bytes as f64 / f64::from(1 << 20);
+            vec![replicate.index.to_string(), state.step.to_string(), format!("{mib:.2}"), state.kept_as.clone()]
+        };
+        replicate.states.iter().map(row)
+    });
+    Table { headers: vec![">replicate", ">state after step", ">MiB", "kept as"], rows: rows.collect() }
 }
 
 #[cfg(test)]

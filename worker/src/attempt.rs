@@ -1,7 +1,8 @@
 //! From a lease to its end: fetches the data and the state to go on from, runs the job, and turns what it says into events.
 //!
 //! The job runs on a thread of its own and never waits for the network. States that it gives are put into the coordinator's store beside it;
-//! one that is overtaken by a newer one before its turn is dropped.
+//! one that is overtaken by a newer one before its turn is dropped. A result waits a while for the state at the end of training, so that
+//! training can go on from there, and comes without it should that take too long.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use tinysweep_proto::{
 };
 use tokio::{
     sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
-    time::sleep,
+    time::{Instant, sleep},
 };
 
 use crate::{
@@ -25,13 +26,17 @@ use crate::{
     device::Device,
     handoff::{self, HandoffError},
     report::Report,
-    runner::{self, Job, JobError, Listener, StopFlag},
+    runner::{self, Job, JobError, Listener, States, StopFlag},
     state::{StateError, TrainingState},
     train::{Outcome, TrainError},
 };
 
 /// Pause before a fetch from a coordinator that was away is tried again.
 const AWAY_PAUSE: Duration = Duration::from_millis(500);
+/// The longest that a result waits for the state at the end of training to be handed on.
+const LAST_STATE_PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks whether it may wait any longer.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Where attempts find what they need.
 pub struct Surroundings {
@@ -117,11 +122,15 @@ async fn try_start(
         device: surroundings.device.clone(),
         checkpoint: surroundings.checkpoints.join(folder_name(attempt)),
         resume,
-        state_every: (lease.checkpoint_secs > 0).then(|| Duration::from_secs(lease.checkpoint_secs.into())),
+        states: States {
+            every: (lease.checkpoint_secs > 0).then(|| Duration::from_secs(lease.checkpoint_secs.into())),
+            after_evaluations: lease.checkpoint_evaluations,
+            at_end: lease.checkpoint_end,
+        },
     };
     let checkpoint = format!("{}:{}", surroundings.host, job.checkpoint.display());
     let (steps, taken) = mpsc::unbounded_channel();
-    let voice = Voice { attempt: attempt.clone(), says, checkpoint };
+    let voice = Voice { attempt: attempt.clone(), says, checkpoint, last_step: job.states.at_end.then_some(job.config.train.steps) };
     runner::spawn(job, stop.clone(), Ears { voice: voice.clone(), steps })?;
     relay(taken, connection, voice, stop, lease.timeout_secs).await;
     Ok(())
@@ -175,6 +184,8 @@ struct Voice {
     says: UnboundedSender<(AttemptRef, Event)>,
     /// Where the trained model goes, for people.
     checkpoint: String,
+    /// With which training ends, where the state after it is wanted.
+    last_step: Option<usize>,
 }
 
 impl Voice {
@@ -190,9 +201,12 @@ impl Voice {
         self.say(Event::LogLines(LogLines { attempt: Some(self.attempt.clone()), lines: vec![line] }));
     }
 
-    /// Puts a state into the coordinator's store. A failure costs the steps since the state before, if the worker should be lost.
-    async fn hand_on(&self, connection: &Connection, (step, bytes): (usize, Vec<u8>)) {
-        match handoff::put(connection, step, &bytes).await {
+    /// Puts a state into the coordinator's store. A failure costs the steps since the state before, if the worker should be lost; for the
+    /// last state there is no other, and it is tried until the coordinator is there.
+    async fn hand_on(&self, connection: &Connection, stop: &StopFlag, (step, bytes): (usize, Vec<u8>)) {
+        let put = || handoff::put(connection, step, &bytes);
+        let handed_on = if Some(step) == self.last_step { patiently(stop, HandoffError::is_away, put).await } else { put().await };
+        match handed_on {
             Ok(checkpoint) => {
                 let event = Checkpointed { attempt: Some(self.attempt.clone()), checkpoint: Some(checkpoint) };
                 self.say(Event::Checkpointed(event));
@@ -202,21 +216,21 @@ impl Voice {
     }
 }
 
-/// Passes on what the job gives until it ends, or has taken too long. States are handed on one at a time.
+/// Passes on what the job gives until it ends, or has taken too long. States are handed on one at a time, all that wait before the end.
 async fn relay(mut steps: UnboundedReceiver<Step>, connection: Connection, voice: Voice, stop: StopFlag, timeout_secs: u64) {
     // Thirty years stand for no limit.
     let timeout = sleep(Duration::from_secs(if timeout_secs == 0 { 1 << 30 } else { timeout_secs }));
     tokio::pin!(timeout);
-    let (mut waiting, mut ended) = (None, None);
+    let (mut waiting, mut ended) = (None, None::<(Instant, Result<Box<Outcome>, JobError>)>);
     loop {
         let state: Option<(usize, Vec<u8>)> = waiting.take();
         let is_busy = state.is_some();
-        if let Some(error) = ended.take_if(|_| !is_busy) {
-            return voice.end(Err(error));
+        if let Some((_, result)) = ended.take_if(|_| !is_busy) {
+            return voice.end(result.map(|outcome| *outcome));
         }
         let handed_on = async {
             if let Some(state) = state {
-                voice.hand_on(&connection, state).await;
+                voice.hand_on(&connection, &stop, state).await;
             }
         };
         tokio::pin!(handed_on);
@@ -225,12 +239,19 @@ async fn relay(mut steps: UnboundedReceiver<Step>, connection: Connection, voice
                 () = &mut handed_on, if is_busy => break,
                 step = steps.recv(), if ended.is_none() => match step {
                     None => return,
-                    // What has its result needs no state to go on from.
-                    Some(Step::End(Ok(outcome))) => return voice.end(Ok(*outcome)),
-                    Some(Step::End(Err(error))) => ended = Some(error),
+                    // What nobody wants the last state of needs no other to go on from.
+                    Some(Step::End(Ok(outcome))) if voice.last_step.is_none() => return voice.end(Ok(*outcome)),
+                    Some(Step::End(result)) => ended = Some((Instant::now(), result)),
                     Some(Step::State(step, bytes)) => waiting = Some((step, bytes)),
                 },
-                () = &mut timeout => {
+                () = sleep(GLANCE), if ended.is_some() => {
+                    let waits_long = |since: &Instant| stop.is_set() || since.elapsed() > LAST_STATE_PATIENCE;
+                    if let Some((_, Ok(outcome))) = ended.take_if(|(since, result)| result.is_ok() && waits_long(since)) {
+                        voice.note("the state at the end of training is not kept: handing it on took too long".to_owned());
+                        return voice.end(Ok(*outcome));
+                    }
+                }
+                () = &mut timeout, if ended.is_none() => {
                     stop.raise();
                     let message = format!("it ran for {timeout_secs} s, all that its sweep allows");
                     return voice.say(failed(&voice.attempt, FailureKind::Timeout, message));

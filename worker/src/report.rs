@@ -49,8 +49,9 @@ pub trait Reporter {
     /// Takes one report.
     fn report(&mut self, report: &Report) -> Directive;
 
-    /// What is wished for now. Asked after every step; the answer changes nothing in what training computes.
-    fn wish(&mut self) -> Wish {
+    /// What is wished for now. Asked after every step, `is_end` after the last; the answer changes nothing in what training computes.
+    fn wish(&mut self, is_end: bool) -> Wish {
+        let _ = is_end;
         Wish::Nothing
     }
 

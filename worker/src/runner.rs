@@ -38,8 +38,19 @@ pub struct Job {
     pub checkpoint: PathBuf,
     /// The state to go on from; none for a start from nothing.
     pub resume: Option<TrainingState>,
-    /// How often a state is wanted, should the worker be lost; none for never.
-    pub state_every: Option<Duration>,
+    /// Which states of training are wanted.
+    pub states: States,
+}
+
+/// Which states of training are wanted of a job, beside the one with which it may be told to end.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct States {
+    /// How often, should the worker be lost; none for never.
+    pub every: Option<Duration>,
+    /// After each evaluation during training.
+    pub after_evaluations: bool,
+    /// After the last step, from where training can go on to more steps.
+    pub at_end: bool,
 }
 
 /// Why a job ended without a result.
@@ -92,6 +103,11 @@ impl StopFlag {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// Whether the job is to end before its time, now or soon.
+    pub fn is_set(&self) -> bool {
+        self.level() > 0
+    }
+
     /// Whether the job is to stop at once.
     pub fn is_raised(&self) -> bool {
         self.level() == STOP
@@ -114,7 +130,7 @@ pub trait Listener: Send {
 /// The system has no thread left.
 pub fn spawn(job: Job, stop: StopFlag, listener: impl Listener + 'static) -> std::io::Result<()> {
     thread::Builder::new().name("trainer".into()).spawn(move || {
-        let mut relay = Relay { stop, listener, state_every: job.state_every, last_state: Instant::now() };
+        let mut relay = Relay { stop, listener, states: job.states, last_state: Instant::now(), is_evaluated: false };
         let result = catch_unwind(AssertUnwindSafe(|| execute(&job, &mut relay)));
         relay.listener.end(result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref())))));
     })?;
@@ -134,8 +150,10 @@ fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> 
 struct Relay<L> {
     stop: StopFlag,
     listener: L,
-    state_every: Option<Duration>,
+    states: States,
     last_state: Instant,
+    /// An evaluation has ended since a state was last asked for.
+    is_evaluated: bool,
 }
 
 impl<L: Listener> Reporter for Relay<L> {
@@ -143,15 +161,19 @@ impl<L: Listener> Reporter for Relay<L> {
         if self.stop.is_raised() {
             return Directive::Stop;
         }
+        self.is_evaluated |= report.points.iter().any(|(name, _)| name.starts_with("subset/"));
         self.listener.report(report);
         // An evaluation may take long, and can be done again from the state before it.
         if self.stop.level() == HAND_BACK && report.evaluation.is_some() { Directive::Stop } else { Directive::Continue }
     }
 
-    fn wish(&mut self) -> Wish {
+    fn wish(&mut self, is_end: bool) -> Wish {
+        let States { every, after_evaluations, at_end } = self.states;
+        let is_evaluated = std::mem::take(&mut self.is_evaluated);
+        let is_due = every.is_some_and(|every| self.last_state.elapsed() >= every);
         if self.stop.level() == HAND_BACK {
             Wish::StateThenStop
-        } else if self.state_every.is_some_and(|every| self.last_state.elapsed() >= every) {
+        } else if is_due || (after_evaluations && is_evaluated) || (at_end && is_end) {
             Wish::State
         } else {
             Wish::Nothing

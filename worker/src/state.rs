@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::slices;
 
 /// Changes with the meaning of what is stored; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A state of training.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,8 +32,8 @@ pub struct TrainingState {
 #[serde(deny_unknown_fields)]
 pub struct Facts {
     version: u32,
-    /// Hash of the configuration that is trained.
-    pub config_hash: String,
+    /// Hash of the configuration that is trained, whatever its number of steps.
+    pub course_hash: String,
     /// The seed that it is trained with.
     pub seed: u64,
     /// Steps done.
@@ -58,10 +58,10 @@ pub struct Facts {
 
 impl Facts {
     /// Facts of a run that has not begun.
-    pub fn new(config_hash: String, seed: u64, generator: &ChaCha8Rng) -> Self {
+    pub fn new(course_hash: String, seed: u64, generator: &ChaCha8Rng) -> Self {
         Self {
             version: VERSION,
-            config_hash,
+            course_hash,
             seed,
             step: 0,
             is_evaluated: false,
@@ -258,7 +258,7 @@ mod tests {
             assert!(matches!(TrainingState::from_bytes(wrong), Err(StateError::Malformed(_))), "{wrong:?}");
         }
         let mut newer = state();
-        newer.facts.version = 2;
-        assert!(TrainingState::from_bytes(&newer.to_bytes()).unwrap_err().to_string().contains("version 2"));
+        newer.facts.version = 3;
+        assert!(TrainingState::from_bytes(&newer.to_bytes()).unwrap_err().to_string().contains("version 3"));
     }
 }

@@ -239,7 +239,7 @@ impl Reporter for Cut {
         Directive::Continue
     }
 
-    fn wish(&mut self) -> Wish {
+    fn wish(&mut self, _is_end: bool) -> Wish {
         self.asked += 1;
         if self.at.contains(&self.asked) { Wish::State } else { Wish::Nothing }
     }
@@ -282,6 +282,30 @@ fn a_run_goes_on_from_its_state_to_the_same_bits() {
     }
 }
 
+/// More steps from the end of a shorter run: the same bits as a run of so many steps from the start, evaluations included, also where one
+/// is due at the very step where the shorter run ended.
+#[test]
+fn a_longer_run_goes_on_from_the_end_of_a_shorter_one() {
+    for (variant, steps) in [(Variant::Mlp, 50), (Variant::Att, 60)] {
+        let shorter =
+            TrialConfig { train: TrainConfig { steps, ..config(variant).train }, augment: Some(Augment::Full), ..config(variant) };
+        let longer = TrialConfig { train: TrainConfig { steps: 2 * steps, ..shorter.train.clone() }, ..shorter.clone() };
+        let mut first = Cut::at(&[steps]);
+        train(&shorter, 7, &puzzles(), &puzzles(), &mut first).unwrap();
+        let mut whole = Cut::at(&[]);
+        let expected = train(&longer, 7, &puzzles(), &puzzles(), &mut whole).unwrap();
+        let mut rest = Cut::at(&[]);
+        let found = go_on(&longer, 7, &first.states[0].1, &mut rest).unwrap();
+        assert_eq!((&found.metrics, &found.metrics_by_step), (&expected.metrics, &expected.metrics_by_step), "{variant:?}");
+        assert_eq!(weights(&found), weights(&expected), "{variant:?}");
+        // A window of training metrics ends where the shorter run does, in all three.
+        let expected: Vec<_> = whole.points.into_iter().filter(|(step, name, _)| *step > steps || name.starts_with("subset/")).collect();
+        let evaluated = |points: &[(usize, String, f64)]| points.iter().filter(|(_, name, _)| name == "subset/exact_accuracy").count();
+        let found = [first.points.into_iter().filter(|(_, name, _)| name.starts_with("subset/")).collect(), rest.points].concat();
+        assert_eq!((&found, evaluated(&found)), (&expected, (2 * steps - 1) / 25), "{variant:?}");
+    }
+}
+
 #[test]
 fn a_state_of_something_else_is_refused() {
     let config = config(Variant::Mlp);
@@ -292,6 +316,8 @@ fn a_state_of_something_else_is_refused() {
     let other = TrialConfig { hidden_size: 64, ..config.clone() };
     assert!(matches!(refused(&other, 7, state), TrainError::State(StateError::Other { what: "configuration" })));
     assert!(matches!(refused(&config, 8, state), TrainError::State(StateError::Other { what: "run" })));
+    let shorter = TrialConfig { train: TrainConfig { steps: 2, ..config.train.clone() }, ..config.clone() };
+    assert!(matches!(refused(&shorter, 7, state), TrainError::State(StateError::Other { what: "run" })));
     assert!(matches!(refused(&config, 7, &state[..state.len() / 2]), TrainError::State(StateError::Malformed(_))));
     let mut fewer = TrainingState::from_bytes(state).unwrap();
     fewer.put_integers("sampler.order", vec![0]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::failure::RetryPolicy;
+use super::{failure::RetryPolicy, retention::Retention};
 
 /// How the trials of a sweep are to be run; the same for all of them, and fixed when it is submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,11 +18,19 @@ pub struct Policy {
     pub timeout_secs: u64,
     /// How often workers keep a checkpoint to go on from; 0 for never.
     pub checkpoint_secs: u32,
+    /// Which checkpoints stay.
+    pub retention: Retention,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { needs: Needs::default(), retry: RetryPolicy::default(), timeout_secs: 0, checkpoint_secs: 60 }
+        Self {
+            needs: Needs::default(),
+            retry: RetryPolicy::default(),
+            timeout_secs: 0,
+            checkpoint_secs: 60,
+            retention: Retention::default(),
+        }
     }
 }
 

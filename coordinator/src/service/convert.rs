@@ -14,12 +14,13 @@ use crate::{
         metric_name,
         outcome::TrialOutcome,
         policy::Traits,
+        retention::Reason,
         spec::Role,
     },
     live::LiveProgress,
     store::{
-        AttemptRecord, Changes, Greeting, Progress, ReplicateRecord, Report, RunningRecord, Standing, SweepRecord, TrialRecord,
-        WorkerRecord, goal_name,
+        AttemptRecord, Changes, Greeting, Progress, ReplicateRecord, Report, RunningRecord, Standing, StateRecord, SweepRecord,
+        TrialRecord, WorkerRecord, goal_name,
     },
 };
 
@@ -273,7 +274,7 @@ pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
 
 /// A replicate for users.
 pub fn replicate(record: ReplicateRecord) -> v1::Replicate {
-    let ReplicateRecord { replicate, status, seed, reason, attempts, metrics, metrics_by_step } = record;
+    let ReplicateRecord { replicate, status, seed, reason, attempts, metrics, metrics_by_step, states } = record;
     v1::Replicate {
         index: replicate,
         state: trial_state(status).into(),
@@ -282,7 +283,13 @@ pub fn replicate(record: ReplicateRecord) -> v1::Replicate {
         attempts: attempts.into_iter().map(attempt).collect(),
         metrics: metrics.into_iter().collect::<HashMap<_, _>>(),
         metrics_by_step: metrics_by_step.into_iter().map(|(name, values)| v1::Series { name, values }).collect(),
+        states: states.into_iter().map(state).collect(),
     }
+}
+
+fn state(record: StateRecord) -> v1::KeptState {
+    let StateRecord { step, bytes, created_ms, reason } = record;
+    v1::KeptState { step, bytes, created_ms, kept_as: reason.map_or("", Reason::name).into() }
 }
 
 fn attempt(record: AttemptRecord) -> v1::Attempt {

@@ -1,16 +1,36 @@
 //! States of training that attempts can go on from.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::SqliteConnection;
+use tinysweep_proto::metric::Goal;
 
-use super::{Store, StoreError, error::signed, replicates::Loaded};
-use crate::domain::checkpoint::Checkpoint;
+use super::{
+    Store, StoreError,
+    error::{inconsistent, signed},
+    replicates::{Loaded, policy_from_json},
+    sweeps::goal_from_name,
+};
+use crate::domain::{
+    checkpoint::Checkpoint,
+    lifecycle::ReplicateStatus,
+    retention::{Claim, Reason, Retention, Standing, State, Stored, surplus},
+};
 
-/// Checkpoints that are kept of a replicate that has not ended: the newest, and one more should that be damaged.
-const KEPT: i64 = 2;
+/// A state of training as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRecord {
+    /// Steps done.
+    pub step: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// When it came, in ms since 1970.
+    pub created_ms: i64,
+    /// Why it is kept; none where it is about to be dropped.
+    pub reason: Option<Reason>,
+}
 
-/// Keeps a checkpoint of the attempt that runs, and forgets the oldest beyond [`KEPT`].
+/// Keeps a checkpoint of the attempt that runs, and drops those that its sweep does not want besides.
 pub(super) async fn store_checkpoint(
     tx: &mut SqliteConnection,
     loaded: &Loaded,
@@ -31,15 +51,7 @@ pub(super) async fn store_checkpoint(
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!(
-        "DELETE FROM checkpoints WHERE replicate_id = ?1
-           AND step NOT IN (SELECT step FROM checkpoints WHERE replicate_id = ?1 ORDER BY step DESC LIMIT ?2)",
-        loaded.id,
-        KEPT
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+    retain(tx, loaded.id).await
 }
 
 /// The attempt that runs could not go on from its checkpoint: the next one takes the one before.
@@ -54,32 +66,112 @@ pub(super) async fn forget_resumed(tx: &mut SqliteConnection, loaded: &Loaded) -
     Ok(())
 }
 
-/// Nothing goes on from the checkpoints of what has its result.
-pub(super) async fn forget_checkpoints(tx: &mut SqliteConnection, loaded: &Loaded) -> Result<(), StoreError> {
-    sqlx::query!("DELETE FROM checkpoints WHERE replicate_id = ?", loaded.id).execute(tx).await?;
+/// Drops those states of a replicate that its sweep does not want to be kept, as the replicate now stands.
+pub(super) async fn retain(tx: &mut SqliteConnection, replicate_row: i64) -> Result<(), StoreError> {
+    for (id, state) in states(tx, replicate_row).await? {
+        if state.reason.is_none() {
+            sqlx::query!("DELETE FROM checkpoints WHERE id = ?", id).execute(&mut *tx).await?;
+        }
+    }
     Ok(())
 }
 
+/// The states of a replicate by step, with their rows.
+pub(super) async fn states(reader: &mut SqliteConnection, replicate_row: i64) -> Result<Vec<(i64, StateRecord)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT c.id AS "id!", c.step AS "step: u64", c.bytes AS "bytes: u64", c.created_ms, r.state, s.goal, s.policy_json,
+             c.step IS t.config_json ->> '$.train.steps' AS "is_final!: bool",
+             (SELECT p.value FROM metric_points p
+              WHERE p.attempt_id = c.attempt_id AND p.step = c.step AND p.name = replace(s.metric, 'test/', 'subset/')) AS "score?"
+           FROM checkpoints c JOIN replicates r ON r.id = c.replicate_id JOIN trials t ON t.id = r.trial_id
+           JOIN sweeps s ON s.sequence = r.sweep_sequence WHERE c.replicate_id = ? ORDER BY c.step"#,
+        replicate_row
+    )
+    .fetch_all(reader)
+    .await?;
+    let Some(any) = rows.first() else { return Ok(Vec::new()) };
+    let place = format!("replicates row {replicate_row}");
+    let status = ReplicateStatus::from_name(&any.state).ok_or_else(|| inconsistent(&place, format!("state `{}`", any.state)))?;
+    let goal = goal_from_name(&any.goal).ok_or_else(|| inconsistent(&place, format!("goal `{}`", any.goal)))?;
+    let retention = policy_from_json(&place, &any.policy_json)?.retention;
+    let facts: Vec<_> = rows.iter().map(|row| State { step: row.step, score: row.score, is_final: row.is_final }).collect();
+    let reasons = retention.reasons(status, goal, &facts);
+    let records = rows.iter().zip(reasons).map(|(row, reason)| {
+        let record = StateRecord { step: row.step, bytes: row.bytes, created_ms: row.created_ms, reason };
+        (row.id, record)
+    });
+    Ok(records.collect())
+}
+
 impl Store {
-    /// Drops checkpoints of replicates that have ended, the oldest first, until all of them together have at most `limit` bytes. Returns
-    /// how many were dropped.
+    /// Drops checkpoints of replicates that have ended: the final ones of trials that are not among their sweep's best, and what exceeds
+    /// `limit` bytes of all of them together. Returns how many were dropped.
     ///
     /// # Errors
-    /// The database fails.
+    /// The database fails or contradicts itself.
     pub async fn trim_checkpoints(&self, limit: u64) -> Result<u64, StoreError> {
-        let limit = signed("limit", limit)?;
-        let dropped = sqlx::query!(
-            "DELETE FROM checkpoints WHERE id IN (
-               SELECT id FROM (
-                 SELECT c.id, r.state IN ('queued', 'running') AS open,
-                   SUM(c.bytes) OVER (ORDER BY r.state IN ('queued', 'running') DESC, c.created_ms DESC, c.id DESC) AS total
-                 FROM checkpoints c JOIN replicates r ON r.id = c.replicate_id)
-               WHERE NOT open AND total > ?)",
-            limit
+        let dropped = surplus(&self.stored_states().await?, limit);
+        if dropped.is_empty() {
+            return Ok(0);
+        }
+        let dropped = serde_json::to_string(&dropped).expect("numbers have a JSON form");
+        // Since they were read, a user may have had a failed replicate tried again.
+        let deleted = sqlx::query!(
+            "DELETE FROM checkpoints WHERE id IN (SELECT value FROM json_each(?))
+               AND replicate_id NOT IN (SELECT id FROM replicates WHERE state IN ('queued', 'running'))",
+            dropped
         )
         .execute(&self.writer)
         .await?;
-        Ok(dropped.rows_affected())
+        Ok(deleted.rows_affected())
+    }
+
+    async fn stored_states(&self) -> Result<Vec<Stored>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT c.id, c.bytes AS "bytes: u64", c.created_ms, t.id AS trial, t.sweep_sequence AS sweep, t.score,
+                 r.state IN ('queued', 'running') AS "is_open!: bool",
+                 r.state = 'completed' AND c.step IS t.config_json ->> '$.train.steps' AS "is_final!: bool",
+                 NOT EXISTS (SELECT 1 FROM replicates o WHERE o.trial_id = t.id AND o.state IN ('queued', 'running')) AS "is_settled!: bool"
+               FROM checkpoints c JOIN replicates r ON r.id = c.replicate_id JOIN trials t ON t.id = r.trial_id ORDER BY c.id"#
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let wants = self.wants().await?;
+        let stored = rows.into_iter().map(|row| {
+            let (goal, retention) = wants.get(&row.sweep).copied().unwrap_or((Goal::Maximize, Retention::default()));
+            let standing = Standing {
+                sweep: row.sweep,
+                trial: row.trial,
+                score: row.score,
+                goal,
+                is_settled: row.is_settled,
+                keep_final: retention.keep_final,
+            };
+            let claim = match (row.is_open, row.is_final) {
+                (true, _) => Claim::Open,
+                (false, true) => Claim::Final(standing),
+                (false, false) => Claim::Other,
+            };
+            Stored { id: row.id, bytes: row.bytes, created_ms: row.created_ms, claim }
+        });
+        Ok(stored.collect())
+    }
+
+    /// Which way is better in each sweep that has checkpoints, and which of them it wants to be kept; by its row.
+    async fn wants(&self) -> Result<HashMap<i64, (Goal, Retention)>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT sequence, goal, policy_json FROM sweeps
+             WHERE sequence IN (SELECT r.sweep_sequence FROM checkpoints c JOIN replicates r ON r.id = c.replicate_id)"
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let place = format!("sweeps row {}", row.sequence);
+                let goal = goal_from_name(&row.goal).ok_or_else(|| inconsistent(&place, format!("goal `{}`", row.goal)))?;
+                Ok((row.sequence, (goal, policy_from_json(&place, &row.policy_json)?.retention)))
+            })
+            .collect()
     }
 
     /// SHA-256 of every artifact that something in the store still needs: data of sweeps, chunks of checkpoints.

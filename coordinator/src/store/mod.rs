@@ -23,6 +23,7 @@ use std::{fs::File, path::PathBuf};
 
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
+pub use checkpoints::StateRecord;
 pub use control::Changes;
 pub use error::{StoreError, inconsistent};
 pub use leases::{LeaseContent, Leased};

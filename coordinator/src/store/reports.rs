@@ -7,7 +7,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, StoreError,
-    checkpoints::{forget_checkpoints, forget_resumed, store_checkpoint},
+    checkpoints::{forget_resumed, retain, store_checkpoint},
     error::signed,
     logs::store_lines,
     replicates::{Loaded, load, perform, unknown},
@@ -182,7 +182,7 @@ async fn apply_fresh(
                 perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
                 store_outcome(tx, &loaded, outcome).await?;
                 if loaded.has_checkpoints {
-                    forget_checkpoints(tx, &loaded).await?;
+                    retain(tx, loaded.id).await?;
                 }
                 Ok(Applied::Counted { freed })
             }

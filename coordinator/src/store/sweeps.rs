@@ -304,6 +304,6 @@ pub const fn goal_name(goal: Goal) -> &'static str {
     }
 }
 
-fn goal_from_name(name: &str) -> Option<Goal> {
+pub(super) fn goal_from_name(name: &str) -> Option<Goal> {
     [Goal::Minimize, Goal::Maximize].into_iter().find(|goal| goal_name(*goal) == name)
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Store, StoreError, error::inconsistent};
+use super::{
+    Store, StoreError,
+    checkpoints::{StateRecord, states},
+    error::inconsistent,
+};
 use crate::domain::{
     ids::SweepId,
     lifecycle::{AttemptState, ReplicateStatus},
@@ -51,6 +55,8 @@ pub struct ReplicateRecord {
     pub metrics: BTreeMap<String, f64>,
     /// Metrics after supervision step 1, 2, …, by name.
     pub metrics_by_step: BTreeMap<String, Vec<f64>>,
+    /// States of training that are kept, by step.
+    pub states: Vec<StateRecord>,
 }
 
 /// One attempt.
@@ -185,9 +191,15 @@ impl Store {
                 attempts: self.attempts(row.id).await?,
                 metrics: self.final_metrics(row.id).await?,
                 metrics_by_step: self.metrics_by_step(row.id).await?,
+                states: self.states(row.id).await?,
             });
         }
         Ok(replicates)
+    }
+
+    async fn states(&self, replicate_row: i64) -> Result<Vec<StateRecord>, StoreError> {
+        let mut reader = self.readers.acquire().await?;
+        Ok(states(&mut reader, replicate_row).await?.into_iter().map(|(_, state)| state).collect())
     }
 
     async fn attempts(&self, replicate_row: i64) -> Result<Vec<AttemptRecord>, StoreError> {

@@ -11,4 +11,5 @@ mod hostile;
 mod leases;
 mod refusals;
 mod restarts;
+mod retention;
 mod starting;

@@ -9,7 +9,7 @@ mod source;
 use std::collections::BTreeMap;
 
 use rand::Rng;
-use tinysweep_proto::config::{ConfigError, TrialConfig, check};
+use tinysweep_proto::config::{ConfigError, TrainConfig, TrialConfig, check};
 
 use crate::{
     data::{Examples, Item, sampler::Sampler},
@@ -22,7 +22,7 @@ use crate::{
     trainer::Trainer,
     votes::Votes,
 };
-use progress::Progress;
+use progress::{Moment, Progress};
 use source::Source;
 
 /// Training metrics are means over windows of this share of the run.
@@ -91,6 +91,10 @@ pub struct Task<'a> {
 /// Trains a model as `task` says, measures it, and tells `reporter` how it goes; from the start, or from a state that an earlier run has
 /// given its reporter. From there it ends as that run would have, on a CPU to the last bit.
 ///
+/// That run may have been of fewer steps: nothing but the learning rate, where its schedule falls, depends on how many steps there are, so
+/// that one may go on from its end as if more had been asked for from the start. Only the windows of the training metrics may begin
+/// elsewhere.
+///
 /// # Errors
 /// When `reporter` says stop, the loss stops being finite, configuration or examples are wrong, or the state is of something else.
 pub fn train(task: Task, from: Option<&TrainingState>, reporter: &mut dyn Reporter) -> Result<Outcome, TrainError> {
@@ -107,7 +111,7 @@ pub fn train(task: Task, from: Option<&TrainingState>, reporter: &mut dyn Report
     for step in first + 1..=task.config.train.steps {
         run.step(step)?;
         run.evaluate_if_due(step)?;
-        run.keep_state(true)?;
+        run.keep_state(if step < task.config.train.steps { Moment::Step } else { Moment::End })?;
         run.progress.break_silence(step)?;
     }
     run.outcome()
@@ -142,7 +146,7 @@ impl<'a> Run<'a> {
 
     fn restore(&mut self, state: &TrainingState) -> Result<(), TrainError> {
         let facts = &state.facts;
-        if facts.config_hash != self.task.config.hash() {
+        if facts.course_hash != course_hash(self.task.config) {
             return Err(StateError::Other { what: "configuration" }.into());
         }
         if facts.seed != self.task.seed || facts.step > self.task.config.train.steps {
@@ -183,7 +187,7 @@ impl<'a> Run<'a> {
         };
         let evaluation = evaluate(model, self.task.test, items, Settings::of(self.task.config), goes_on)?;
         if stopped.is_err() {
-            self.keep_state(false)?;
+            self.keep_state(Moment::Evaluation)?;
         }
         stopped?;
         let mut evaluation = evaluation.ok_or(TrainError::Stopped)?;
@@ -193,17 +197,17 @@ impl<'a> Run<'a> {
         Ok(evaluation)
     }
 
-    /// Keeps a state where one is wanted; `is_evaluated` says whether the evaluation that may be due after the last step is done.
+    /// Keeps a state where one is wanted.
     ///
     /// Votes that add up over evaluations are not in a state, so that a run that adds them up keeps none: it would end with others.
-    fn keep_state(&mut self, is_evaluated: bool) -> Result<(), TrainError> {
+    fn keep_state(&mut self, moment: Moment) -> Result<(), TrainError> {
         let Self { task, trainer, source, progress, .. } = self;
-        progress.keep_state(|progress| {
+        progress.keep_state(moment, |progress| {
             if task.config.evaluation.arc_accumulate_votes {
                 return Ok(None);
             }
-            let mut state = TrainingState::new(Facts::new(task.config.hash(), task.seed, &generator(task.seed, Stream::Data)));
-            state.facts.is_evaluated = is_evaluated;
+            let mut state = TrainingState::new(Facts::new(course_hash(task.config), task.seed, &generator(task.seed, Stream::Data)));
+            state.facts.is_evaluated = moment == Moment::Step;
             trainer.save(&mut state)?;
             source.sampler.save(&mut state);
             progress.save(&mut state);
@@ -225,6 +229,11 @@ impl<'a> Run<'a> {
             model,
         })
     }
+}
+
+/// What tells the course of a run from others: its configuration, whatever its number of steps. A longer run takes the same course.
+fn course_hash(config: &TrialConfig) -> String {
+    TrialConfig { train: TrainConfig { steps: 0, ..config.train.clone() }, ..config.clone() }.hash()
 }
 
 /// The metrics as they are reported during training: `subset/` stands for `test/`, since they are of a part of the test set. Groups of so

@@ -15,6 +15,17 @@ use crate::{
 /// The longest silence between two reports, as long as steps are shorter.
 const SILENCE: Duration = Duration::from_millis(500);
 
+/// When a state of training may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// After a step, and the evaluation that was due then.
+    Step,
+    /// After the last step, when no evaluation is due; in a longer run there may be one.
+    End,
+    /// In an evaluation, which is to be done again.
+    Evaluation,
+}
+
 /// Sums of the training metrics since the last window ended.
 #[derive(Debug, Default)]
 pub(super) struct Window {
@@ -176,8 +187,12 @@ impl<'a> Progress<'a> {
 
     /// Hands a state of training on where one is wished for now, and stops where that is wished for too; `make` writes the state, if there
     /// can be one.
-    pub(super) fn keep_state(&mut self, make: impl FnOnce(&Self) -> Result<Option<TrainingState>, TrainError>) -> Result<(), TrainError> {
-        let wish = self.reporter.wish();
+    pub(super) fn keep_state(
+        &mut self,
+        moment: Moment,
+        make: impl FnOnce(&Self) -> Result<Option<TrainingState>, TrainError>,
+    ) -> Result<(), TrainError> {
+        let wish = self.reporter.wish(moment == Moment::End);
         if wish != Wish::Nothing
             && let Some(state) = make(self)?
         {

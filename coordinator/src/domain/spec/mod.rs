@@ -6,12 +6,13 @@
 //! * `listed`: configurations that are listed by name, and baselines.
 //! * `data`: which puzzles.
 //! * `expression`, over `tokens`: the language of `constraints`.
-//! * `running`: what trials need, and what follows when one fails.
+//! * `running`: what trials need, and what follows when one fails; `checkpoints`: which of their states are kept.
 //! * `proposals`: the trials themselves.
 //!
 //! Nothing in a file is ignored: a key is used, or it is an error.
 
 mod base;
+mod checkpoints;
 mod data;
 mod error;
 mod expression;
@@ -210,6 +211,7 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
         },
     };
     proposals::check_count(report, &spec)?;
+    checkpoints::check(report, &keys, &spec)?;
     Some(spec)
 }
 

@@ -1,7 +1,9 @@
-//! How a sweep's trials are to be run: `priority`, `share`, `max_parallel`, `resources`, `retry`, `timeout_secs`, `checkpoint_secs`.
+//! How a sweep's trials are to be run: `priority`, `share`, `max_parallel`, `resources`, `retry`, `timeout_secs`, and `checkpoints`, which has its own
+//! file.
 
 use std::collections::BTreeMap;
 
+use super::checkpoints;
 use super::error::Report;
 use super::fields::{self, Fields};
 use super::yaml::Node;
@@ -16,13 +18,14 @@ const MEMORY_LIMIT_GIB: f64 = 65_536.0;
 const LABELS_LIMIT: usize = 64;
 /// Characters of a label's name, and of its value.
 const LABEL_LIMIT: usize = 128;
-/// The longest pause between attempts, and between checkpoints.
+/// The longest pause between attempts.
 const PAUSE_LIMIT_SECS: i64 = 3600;
 /// The longest time that an attempt may be given.
 const TIMEOUT_LIMIT_SECS: i64 = 365 * 24 * 3600;
 
 /// The keys of a sweep file that are read here.
-pub(super) const KEYS: [&str; 7] = ["priority", "share", "max_parallel", "resources", "retry", "timeout_secs", "checkpoint_secs"];
+pub(super) const KEYS: [&str; 8] =
+    ["priority", "share", "max_parallel", "resources", "retry", "timeout_secs", "checkpoint_secs", "checkpoints"];
 
 /// How the trials of a sweep are to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +57,7 @@ pub(super) fn read(report: &mut Report, keys: &Fields) -> Option<Running> {
     let share = whole("share", 1..=1_000_000);
     let max_parallel = whole("max_parallel", 1..=1_000_000);
     let timeout_secs = whole("timeout_secs", 1..=TIMEOUT_LIMIT_SECS);
-    let checkpoint_secs = whole("checkpoint_secs", 0..=PAUSE_LIMIT_SECS);
+    let checkpoints = checkpoints::read(report, keys);
     let needs = keys.get("resources").map_or(Some(Needs::default()), |node| read_needs(report, node));
     let retry = keys.get("retry").map_or(Some(RetryPolicy::default()), |node| read_retry(report, node));
     Some(Running {
@@ -65,7 +68,8 @@ pub(super) fn read(report: &mut Report, keys: &Fields) -> Option<Running> {
             needs: needs?,
             retry: retry?,
             timeout_secs: timeout_secs?.map_or(usual.policy.timeout_secs, |secs| secs as u64),
-            checkpoint_secs: checkpoint_secs?.map_or(usual.policy.checkpoint_secs, |secs| secs as u32),
+            checkpoint_secs: checkpoints.as_ref()?.every_secs,
+            retention: checkpoints?.retention,
         },
     })
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::domain::{
     failure::{FailureKind, Reaction, RetryPolicy},
     policy::{Needs, Policy},
+    retention::Retention,
     space::{Domain, Shape},
 };
 
@@ -370,6 +371,22 @@ fn mistakes_in_the_keys_of_the_file() {
         (with("retry: {attempts: 2}"), "2:9: unknown key `attempts`; did you mean `max_attempts`?"),
         (with("retry: {on: {panics: give_up}}"), "2:14: unknown kind of failure `panics`; did you mean `panic`?"),
         (with("retry: {on: {panic: stop}}"), "2:21: unknown `panic` `stop`; known are elsewhere, anywhere, give_up"),
+        (with("checkpoints: 60"), "2:14: `checkpoints` must be a mapping of `key: value`, not `60`"),
+        (with("checkpoints: {keep_lst: 2}"), "2:15: unknown key `keep_lst`; did you mean `keep_last`?"),
+        (with("checkpoints: {every_secs: 9999}"), "2:27: `every_secs` must be a whole number from 0 to 3600, not `9999`"),
+        (with("checkpoints: {keep_last: 0}"), "2:26: `keep_last` must be a whole number from 1 to 1000, not `0`"),
+        (with("checkpoints: {keep_final: -1}"), "2:27: `keep_final` must be a whole number from 0 to 1000000, not `-1`"),
+        (with("checkpoints: {keep_final: some}"), "2:27: `keep_final` must be a number of trials or `all`, not `some`"),
+        (with("checkpoints: {save_top_k: 3}"), "2:15: `save_top_k` is called `keep_best` here"),
+        (with("checkpoints: {keep_rungs: true}"), "2:15: `keep_rungs` is not supported yet: trials have no rungs; remove it"),
+        (
+            with("checkpoints: {keep_best: 1}"),
+            "2:15: `keep_best` needs evaluations during training; set `evaluation: {every: STEPS}` in `config`, or remove it",
+        ),
+        (
+            with("checkpoints: {every_secs: 5}\ncheckpoint_secs: 5"),
+            "3:1: `checkpoint_secs` is `every_secs` of `checkpoints`, which line 2 sets; keep one of the two",
+        ),
         (with("method: bayes"), "2:9: method `bayes` is not supported yet; use grid or random"),
         (with("method: gird"), "2:9: unknown `method` `gird`; did you mean `grid`?"),
         (with("method: random"), "2:1: a random sweep without `run_cap` would never end; add `run_cap: 100`, say"),
@@ -616,7 +633,22 @@ fn how_trials_are_run_can_be_said() {
         },
         timeout_secs: 90,
         checkpoint_secs: 0,
+        retention: Retention::default(),
     };
     assert_eq!(running, Running { priority: -3, share: 2, max_parallel: Some(4), policy });
     assert_eq!(SweepSpec::parse("benchmark: sudoku-4x4", "s.yaml").unwrap().running, Running::default());
+}
+
+#[test]
+fn which_checkpoints_are_kept_can_be_said() {
+    let policy = |line: &str| {
+        let yaml = format!("benchmark: sudoku-4x4\nconfig: {{evaluation: {{every: 10}}}}\ncheckpoints: {line}\n");
+        SweepSpec::parse(&yaml, "s.yaml").unwrap().running.policy
+    };
+    let usual = Policy::default();
+    assert_eq!(policy("{}"), usual);
+    assert_eq!(policy("{every_secs: 5}"), Policy { checkpoint_secs: 5, ..usual.clone() });
+    let kept = Retention { keep_last: 3, keep_best: 2, keep_final: None };
+    assert_eq!(policy("{keep_last: 3, keep_best: 2, keep_final: all}"), Policy { retention: kept, ..usual.clone() });
+    assert_eq!(policy("{keep_final: 0}").retention.keep_final, Some(0));
 }
