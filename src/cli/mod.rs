@@ -9,6 +9,7 @@ mod device;
 mod drain;
 mod eval;
 mod explain;
+mod extend;
 mod leaderboard;
 mod leave;
 mod logs;
@@ -85,6 +86,8 @@ enum Command {
     Cancel(control::EndArgs),
     /// Queue again what has failed in a sweep
     Retry(control::SweepArgs),
+    /// Train the best trials of a sweep for more steps, from the end of their training
+    Extend(extend::ExtendArgs),
     /// Change a sweep's priority, share of the slots, or most replicates at once
     Set(control::SetArgs),
     /// Send a worker home: it checkpoints what it runs, hands it back and leaves
@@ -139,6 +142,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Stop(args) => block_on(control::execute(args.into(), SweepVerb::Stop)),
         Command::Cancel(args) => block_on(control::execute(args.into(), SweepVerb::Cancel)),
         Command::Retry(args) => block_on(control::execute(args, SweepVerb::Retry)),
+        Command::Extend(args) => block_on(extend::execute(args)),
         Command::Set(args) => block_on(control::set(args)),
         Command::Drain(args) => block_on(drain::execute(args)),
         Command::Train(args) => {

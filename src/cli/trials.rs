@@ -64,6 +64,8 @@ pub struct TrialView<'a> {
     metric: Option<f64>,
     /// Trained beside the sweep's own trials, which are compared with it.
     baseline: bool,
+    /// The trial that it extends.
+    extends: Option<u32>,
     reason: &'a str,
     config_hash: &'a str,
     config: Box<RawValue>,
@@ -82,6 +84,7 @@ impl<'a> TryFrom<&'a Trial> for TrialView<'a> {
             completed: trial.completed,
             metric: trial.metric,
             baseline: trial.baseline,
+            extends: trial.extends,
             reason: &trial.reason,
             config_hash: &trial.config_hash,
             config: RawValue::from_string(trial.config_json.clone())?,

@@ -9,6 +9,7 @@ mod chaos;
 mod checkpoints;
 mod damage;
 mod data;
+mod extend;
 mod failures;
 mod handoff;
 mod harness;

@@ -256,7 +256,7 @@ pub const fn trial_state(status: ReplicateStatus) -> v1::TrialState {
 
 /// A trial for users.
 pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
-    let TrialRecord { number, name, role, config_json, config_hash, state, replicates, completed, metric, reason } = record;
+    let TrialRecord { number, name, role, config_json, config_hash, state, replicates, completed, metric, extends, reason } = record;
     v1::Trial {
         sweep: sweep.to_string(),
         number,
@@ -269,6 +269,7 @@ pub fn trial(sweep: &SweepId, record: TrialRecord) -> v1::Trial {
         metric,
         reason,
         baseline: role == Role::Baseline,
+        extends,
     }
 }
 

@@ -2,16 +2,17 @@
 
 use tinysweep_proto::v1;
 
-use super::{convert, status::ServiceError};
+use super::{convert, extend::configuration, status::ServiceError};
 use crate::{
     clock::now_ms,
     domain::{
+        extension::rate_falls,
         ids::{ReplicateKey, SweepId},
         lifecycle::{AttemptState, ReplicateStatus, SweepState},
         plan::{Snapshot, why_waiting},
     },
     shared::Shared,
-    store::{AttemptRecord, ReplicateRecord},
+    store::{AttemptRecord, ReplicateRecord, TrialRecord},
 };
 
 /// Slots for which queues are read: enough to say how long a queue is without reading all of it.
@@ -23,9 +24,10 @@ const QUEUE_SHOWN: u32 = 1000;
 /// There is no such trial.
 pub async fn explain(shared: &Shared, sweep: &SweepId, trial: u32) -> Result<v1::ExplainTrialResponse, ServiceError> {
     let record = shared.store.trial(sweep, trial).await?;
+    let origin = origin(shared, sweep, &record).await?;
     let mut replicates = Vec::new();
     for replicate in shared.store.replicates(sweep, trial).await? {
-        let mut sentences: Vec<_> = replicate.attempts.iter().map(sentence).collect();
+        let mut sentences: Vec<_> = origin.iter().cloned().chain(replicate.attempts.iter().map(sentence)).collect();
         match replicate.status {
             ReplicateStatus::Queued => {
                 let key = ReplicateKey { sweep: sweep.clone(), trial, replicate: replicate.replicate };
@@ -37,6 +39,19 @@ pub async fn explain(shared: &Shared, sweep: &SweepId, trial: u32) -> Result<v1:
         replicates.push(v1::Explanation { replicate: replicate.replicate, state, sentences });
     }
     Ok(v1::ExplainTrialResponse { trial: Some(convert::trial(sweep, record)), replicates })
+}
+
+/// What a trial extends, if it does.
+async fn origin(shared: &Shared, sweep: &SweepId, record: &TrialRecord) -> Result<Option<String>, ServiceError> {
+    let Some(extends) = record.extends else { return Ok(None) };
+    let extended = configuration(sweep, &shared.store.trial(sweep, extends).await?)?.train;
+    let (from, to) = (extended.steps, configuration(sweep, record)?.train.steps);
+    let rates = if rate_falls(&extended) {
+        format!("; the learning rate falls over train.steps, so that its first {from} steps had other rates than those of a run of {to}")
+    } else {
+        String::new()
+    };
+    Ok(Some(format!("it extends trial {extends} from the state after its {from} steps to {to} steps{rates}")))
 }
 
 /// Where an attempt ran, why there, from where, and how it ended.

@@ -4,6 +4,7 @@ pub mod artifacts;
 mod control;
 pub mod convert;
 mod explain;
+mod extend;
 mod leaderboard;
 mod logs;
 pub mod session;

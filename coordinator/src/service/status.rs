@@ -4,7 +4,11 @@ use tinysweep_proto::Malformed;
 use tonic::{Code, Status};
 use tracing::error;
 
-use crate::{artifacts::ArtifactError, domain::spec::SpecErrors, store::StoreError};
+use crate::{
+    artifacts::ArtifactError,
+    domain::{extension::ExtensionError, spec::SpecErrors},
+    store::StoreError,
+};
 
 /// What went wrong with a call.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +36,16 @@ pub enum ServiceError {
         /// Their hash.
         sha256: String,
     },
+    /// Trials that cannot be extended.
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+    /// Nothing can go on from the end of these.
+    #[error(
+        "the state at the end of training is not kept of {0}; `checkpoints: {{keep_final: all}}` in the sweep file and room under \
+         `serve --checkpoint-gib` would have kept it (never of runs that add up ARC's votes, and of states beyond 2 GiB); submit these with \
+         more train.steps instead"
+    )]
+    NoFinalState(String),
     /// A worker of another time.
     #[error("this coordinator speaks protocol version {ours}, the worker {theirs}; use the same tinysweep on both")]
     Protocol {
@@ -70,14 +84,21 @@ impl ServiceError {
     const fn kind(&self) -> Kind {
         match self {
             Self::Malformed(_) | Self::Spec(_) => Kind::Invalid,
-            Self::MissingData { .. } | Self::Protocol { .. } => Kind::Precondition,
+            Self::Extension(error) => match error {
+                ExtensionError::NoSuchTrial(_) => Kind::NotFound,
+                ExtensionError::NotLonger { .. } => Kind::Invalid,
+                ExtensionError::NotCompleted { .. } | ExtensionError::TooFew { .. } => Kind::Precondition,
+            },
+            Self::NoFinalState(_) | Self::MissingData { .. } | Self::Protocol { .. } => Kind::Precondition,
             Self::SpecPanic => Kind::Internal,
             Self::Store(error) => match error {
                 StoreError::Ambiguous { .. } | StoreError::AmbiguousWorker { .. } | StoreError::TooLarge { .. } => Kind::Invalid,
                 StoreError::NoSuchSweep(_) | StoreError::NoSweeps | StoreError::NoSuchTrial { .. } | StoreError::NoSuchWorker(_) => {
                     Kind::NotFound
                 }
-                StoreError::Refused(_) | StoreError::NotConnected(_) | StoreError::NotAllowed(_) => Kind::Precondition,
+                StoreError::Refused(_) | StoreError::NotConnected(_) | StoreError::NotAllowed(_) | StoreError::NoTraining(_) => {
+                    Kind::Precondition
+                }
                 StoreError::Conflict(_) => Kind::Conflict,
                 StoreError::DiskFull => Kind::Exhausted,
                 StoreError::Inconsistent { .. } | StoreError::Damaged(_) => Kind::DataLoss,

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::{Services, answer, control, convert, explain, leaderboard, logs, status::ServiceError, submit};
+use super::{Services, answer, control, convert, explain, extend, leaderboard, logs, status::ServiceError, submit};
 use crate::{
     clock::now_ms,
     domain::{
@@ -115,6 +115,10 @@ impl SweepService for Services {
             Ok(v1::UpdateSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
         })
         .await
+    }
+
+    async fn extend_sweep(&self, request: Request<v1::ExtendSweepRequest>) -> Result<Response<v1::ExtendSweepResponse>, Status> {
+        answer(extend::extend(&self.0, request.into_inner())).await
     }
 
     async fn explain_trial(&self, request: Request<v1::ExplainTrialRequest>) -> Result<Response<v1::ExplainTrialResponse>, Status> {

@@ -87,7 +87,7 @@ impl Store {
     }
 }
 
-async fn find(tx: &mut SqliteConnection, id: &SweepId) -> Result<(i64, SweepState), StoreError> {
+pub(super) async fn find(tx: &mut SqliteConnection, id: &SweepId) -> Result<(i64, SweepState), StoreError> {
     let sweep = id.as_str();
     let row = sqlx::query!("SELECT sequence, state FROM sweeps WHERE id = ?", sweep)
         .fetch_optional(tx)
@@ -96,7 +96,13 @@ async fn find(tx: &mut SqliteConnection, id: &SweepId) -> Result<(i64, SweepStat
     Ok((row.sequence, sweep_state(sweep, &row.state)?))
 }
 
-async fn set_state(tx: &mut SqliteConnection, sequence: i64, from: SweepState, next: SweepState, now_ms: i64) -> Result<(), StoreError> {
+pub(super) async fn set_state(
+    tx: &mut SqliteConnection,
+    sequence: i64,
+    from: SweepState,
+    next: SweepState,
+    now_ms: i64,
+) -> Result<(), StoreError> {
     let ended_ms = (!next.is_open()).then_some(now_ms);
     let (from, next) = (from.name(), next.name());
     let changed =

@@ -47,6 +47,9 @@ pub enum StoreError {
         /// The number.
         trial: u32,
     },
+    /// A sweep whose trials have no number of training steps.
+    #[error("the trials of sweep {0} have no train.steps; only what trains a built-in model can be extended")]
+    NoTraining(String),
     /// No worker is called so.
     #[error("no worker's name or id begins with `{0}`; `tinysweep workers` lists them")]
     NoSuchWorker(String),

@@ -34,6 +34,8 @@ pub struct TrialRecord {
     pub completed: u32,
     /// The sweep's metric, the mean over those.
     pub metric: Option<f64>,
+    /// The trial that it extends.
+    pub extends: Option<u32>,
     /// Why the first of its replicates that has a reason is in its state; else empty.
     pub reason: String,
 }
@@ -147,7 +149,7 @@ impl Store {
         let rows = sqlx::query_as!(
             TrialRow,
             r#"SELECT t.number AS "number: u32", t.name, t.role, t.config_json, t.config_hash,
-                 COUNT(*) AS "replicates!: u32",
+                 (SELECT x.number FROM trials x WHERE x.id = t.extends_id) AS "extends?: u32", COUNT(*) AS "replicates!: u32",
                  SUM(r.state = 'queued') AS "queued!: u32",
                  SUM(r.state = 'running') AS "running!: u32",
                  SUM(r.state = 'completed') AS "completed!: u32",
@@ -359,10 +361,11 @@ struct TrialRow {
     completed: u32,
     failed: u32,
     metric: Option<f64>,
+    extends: Option<u32>,
     reason: String,
 }
 
-fn role(trial: u32, name: &str) -> Result<Role, StoreError> {
+pub(super) fn role(trial: u32, name: &str) -> Result<Role, StoreError> {
     Role::from_name(name).ok_or_else(|| inconsistent(format!("trial {trial}"), format!("role `{name}`")))
 }
 
@@ -382,6 +385,7 @@ impl TryFrom<TrialRow> for TrialRecord {
             completed,
             failed,
             metric,
+            extends,
             reason,
         } = row;
         let state = [
@@ -394,7 +398,7 @@ impl TryFrom<TrialRow> for TrialRecord {
         .find_map(|(count, status)| (count > 0).then_some(status))
         .unwrap_or(ReplicateStatus::Cancelled);
         let role = role(number, &role_name)?;
-        Ok(Self { number, name, role, config_json, config_hash, state, replicates, completed, metric, reason })
+        Ok(Self { number, name, role, config_json, config_hash, state, replicates, completed, metric, extends, reason })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod control;
+mod extend;
 mod failures;
 mod harness;
 mod hostile;

@@ -45,12 +45,12 @@ named_states!(SweepVerb { Pause = "pause", Resume = "resume", Stop = "stop", Can
 
 /// A sweep's state does not allow what a user wants.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sweep {}; there is nothing to {}", state.sentence(), verb.name())]
+#[error("the sweep {}; there is nothing to {wish}", state.sentence())]
 pub struct NotAllowed {
     /// The state.
     pub state: SweepState,
     /// What was wanted.
-    pub verb: SweepVerb,
+    pub wish: &'static str,
 }
 
 impl SweepState {
@@ -82,7 +82,19 @@ impl SweepState {
             (Self::Running | Self::Paused | Self::Stopping | Self::Cancelled, Cancel) => Ok(Self::Cancelled),
             (Self::Paused, Retry) => Ok(Self::Paused),
             (Self::Running | Self::Completed | Self::Stopped | Self::Cancelled, Retry) => Ok(Self::Running),
-            (state, verb) => Err(NotAllowed { state, verb }),
+            (state, verb) => Err(NotAllowed { state, wish: verb.name() }),
+        }
+    }
+
+    /// The state after trials were added that extend others.
+    ///
+    /// # Errors
+    /// The state does not allow it.
+    pub const fn after_extension(self) -> Result<Self, NotAllowed> {
+        match self {
+            Self::Paused => Ok(Self::Paused),
+            Self::Stopping => Err(NotAllowed { state: self, wish: "extend until it has stopped" }),
+            Self::Running | Self::Completed | Self::Stopped | Self::Cancelled => Ok(Self::Running),
         }
     }
 
@@ -123,6 +135,15 @@ mod tests {
         }
         assert_eq!(Completed.after(SweepVerb::Cancel).unwrap_err().to_string(), "the sweep has completed; there is nothing to cancel");
         assert_eq!(SweepState::from_name("asleep"), None);
+    }
+
+    #[test]
+    fn extending_opens_a_sweep_again() {
+        use SweepState::{Cancelled, Completed, Paused, Running, Stopped, Stopping};
+        let after = [Running, Paused, Completed, Stopped, Cancelled].map(|state| state.after_extension());
+        assert_eq!(after, [Ok(Running), Ok(Paused), Ok(Running), Ok(Running), Ok(Running)]);
+        let refused = Stopping.after_extension().unwrap_err().to_string();
+        assert_eq!(refused, "the sweep is stopping; there is nothing to extend until it has stopped");
     }
 
     #[test]
