@@ -42,6 +42,11 @@ impl Client {
             .max_encoding_message_size(MESSAGE_LIMIT_BYTES)
     }
 
+    /// The connection itself.
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
+    }
+
     /// Content-addressed files.
     pub fn artifacts(&self) -> ArtifactServiceClient<Connection> {
         ArtifactServiceClient::new(self.connection.clone())

@@ -15,6 +15,7 @@ mod leave;
 mod logs;
 mod parity;
 mod predict;
+mod pull;
 mod run;
 mod score;
 mod serve;
@@ -72,6 +73,8 @@ enum Command {
     Show(show::ShowArgs),
     /// Workers that are, or have been, connected
     Workers(workers::WorkersArgs),
+    /// Write the trained model of a trial into a folder, from the coordinator's store
+    Pull(pull::PullArgs),
     /// Why a trial waits, where it ran, why it ended
     Explain(explain::ExplainArgs),
     /// What the attempts at a trial have said
@@ -135,6 +138,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
         Command::Trials(args) => block_on(trials::execute(args)),
         Command::Show(args) => block_on(show::execute(args)),
         Command::Workers(args) => block_on(workers::execute(args)),
+        Command::Pull(args) => block_on(pull::execute(args)),
         Command::Explain(args) => block_on(explain::execute(args)),
         Command::Logs(args) => block_on(logs::execute(args)),
         Command::Pause(args) => block_on(control::execute(args, SweepVerb::Pause)),

@@ -14,6 +14,7 @@ mod failures;
 mod handoff;
 mod harness;
 mod parity;
+mod pull;
 mod run;
 mod separate_processes;
 mod serving;

@@ -93,9 +93,11 @@ impl ServiceError {
             Self::SpecPanic => Kind::Internal,
             Self::Store(error) => match error {
                 StoreError::Ambiguous { .. } | StoreError::AmbiguousWorker { .. } | StoreError::TooLarge { .. } => Kind::Invalid,
-                StoreError::NoSuchSweep(_) | StoreError::NoSweeps | StoreError::NoSuchTrial { .. } | StoreError::NoSuchWorker(_) => {
-                    Kind::NotFound
-                }
+                StoreError::NoSuchSweep(_)
+                | StoreError::NoSweeps
+                | StoreError::NoSuchTrial { .. }
+                | StoreError::NoSuchWorker(_)
+                | StoreError::NoState(_) => Kind::NotFound,
                 StoreError::Refused(_) | StoreError::NotConnected(_) | StoreError::NotAllowed(_) | StoreError::NoTraining(_) => {
                     Kind::Precondition
                 }

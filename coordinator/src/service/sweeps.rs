@@ -130,6 +130,19 @@ impl SweepService for Services {
         .await
     }
 
+    async fn get_state(&self, request: Request<v1::GetStateRequest>) -> Result<Response<v1::GetStateResponse>, Status> {
+        answer(async {
+            let v1::GetStateRequest { sweep, trial, replicate, step } = request.into_inner();
+            let sweep = self.0.store.find_sweep(&sweep).await?;
+            let config_json = self.0.store.trial(&sweep, trial).await?.config_json;
+            let dataset = self.0.store.sweep(&sweep).await?.dataset;
+            let checkpoint = self.0.store.kept_state(&ReplicateKey { sweep, trial, replicate }, step).await?;
+            let checkpoint = Some(convert::checkpoint_message(checkpoint));
+            Ok(v1::GetStateResponse { checkpoint, config_json, dataset: Some((&dataset).into()) })
+        })
+        .await
+    }
+
     async fn stream_logs(&self, request: Request<v1::StreamLogsRequest>) -> Result<Response<Self::StreamLogsStream>, Status> {
         logs::stream(&self.0, request.into_inner()).await
     }

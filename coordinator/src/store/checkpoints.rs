@@ -13,6 +13,7 @@ use super::{
 };
 use crate::domain::{
     checkpoint::Checkpoint,
+    ids::ReplicateKey,
     lifecycle::ReplicateStatus,
     retention::{Claim, Reason, Retention, Standing, State, Stored, surplus},
 };
@@ -104,6 +105,29 @@ pub(super) async fn states(reader: &mut SqliteConnection, replicate_row: i64) ->
 }
 
 impl Store {
+    /// A state that is kept of a replicate: the one after `step`, or the last.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn kept_state(&self, replicate: &ReplicateKey, step: Option<u64>) -> Result<Checkpoint, StoreError> {
+        let (sweep, after) = (replicate.sweep.as_str(), step.map(|step| signed("step", step)).transpose()?);
+        let row = sqlx::query!(
+            r#"SELECT c.step AS "step: u64", c.bytes AS "bytes: u64", c.chunks_json
+               FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
+               JOIN checkpoints c ON c.replicate_id = r.id
+               WHERE s.id = ?1 AND t.number = ?2 AND r.replicate = ?3 AND (?4 IS NULL OR c.step = ?4) ORDER BY c.step DESC LIMIT 1"#,
+            sweep,
+            replicate.trial,
+            replicate.replicate,
+            after
+        )
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or_else(|| StoreError::NoState(replicate.to_string()))?;
+        let wrong = |error: serde_json::Error| inconsistent(format!("checkpoints of replicate {replicate}"), error.to_string());
+        Ok(Checkpoint { step: row.step, bytes: row.bytes, chunks: serde_json::from_str(&row.chunks_json).map_err(wrong)? })
+    }
+
     /// Drops checkpoints of replicates that have ended: the final ones of trials that are not among their sweep's best, and what exceeds
     /// `limit` bytes of all of them together. Returns how many were dropped.
     ///

@@ -50,6 +50,9 @@ pub enum StoreError {
     /// A sweep whose trials have no number of training steps.
     #[error("the trials of sweep {0} have no train.steps; only what trains a built-in model can be extended")]
     NoTraining(String),
+    /// No state of a replicate is kept, or not the one that was asked for.
+    #[error("no such state of training is kept of {0}; `tinysweep show SWEEP/TRIAL` lists those that are")]
+    NoState(String),
     /// No worker is called so.
     #[error("no worker's name or id begins with `{0}`; `tinysweep workers` lists them")]
     NoSuchWorker(String),

@@ -9,7 +9,10 @@ mod source;
 use std::collections::BTreeMap;
 
 use rand::Rng;
-use tinysweep_proto::config::{ConfigError, TrainConfig, TrialConfig, check};
+use tinysweep_proto::{
+    config::{ConfigError, TrainConfig, TrialConfig, check},
+    dataset::DataShape,
+};
 
 use crate::{
     data::{Examples, Item, sampler::Sampler},
@@ -229,6 +232,20 @@ impl<'a> Run<'a> {
             model,
         })
     }
+}
+
+/// The model with averaged weights, as a run of `config` has it after the steps of `state`.
+///
+/// # Errors
+/// It is the state of something else.
+pub fn averaged_model(config: &TrialConfig, shape: DataShape, state: &TrainingState) -> Result<Model, TrainError> {
+    if state.facts.course_hash != course_hash(config) {
+        return Err(StateError::Other { what: "configuration" }.into());
+    }
+    let model = Model::init(config, shape, &mut generator(state.facts.seed, Stream::Weights))?;
+    let mut trainer = Trainer::new(model, generator(state.facts.seed, Stream::Halting))?;
+    trainer.restore(state)?;
+    Ok(trainer.averaged_model()?)
 }
 
 /// What tells the course of a run from others: its configuration, whatever its number of steps. A longer run takes the same course.
