@@ -12,6 +12,8 @@ pub enum FailureKind {
     NonFinite,
     /// The trainer panicked.
     Panic,
+    /// Its process ended by itself, by a signal for instance.
+    Crashed,
     /// It ran out of memory, or the system killed it.
     OutOfMemory,
     /// The data could not be fetched, verified or read.
@@ -47,9 +49,10 @@ impl Reaction {
 
 impl FailureKind {
     /// Every kind, under its name in the store and in sweep files.
-    pub const NAMES: [(&'static str, Self); 9] = [
+    pub const NAMES: [(&'static str, Self); 10] = [
         ("non_finite", Self::NonFinite),
         ("panic", Self::Panic),
+        ("crashed", Self::Crashed),
         ("out_of_memory", Self::OutOfMemory),
         ("data", Self::Data),
         ("checkpoint", Self::Checkpoint),
@@ -69,6 +72,7 @@ impl FailureKind {
         match self {
             Self::NonFinite => "diverged",
             Self::Panic => "panicked",
+            Self::Crashed => "crashed",
             Self::OutOfMemory => "out of memory",
             Self::Data => "data",
             Self::Checkpoint => "checkpoint",
@@ -83,14 +87,14 @@ impl FailureKind {
     /// machine may have caused is tried on another.
     pub const fn usual_reaction(self) -> Reaction {
         match self {
-            Self::Panic | Self::OutOfMemory | Self::Data | Self::Checkpoint | Self::Lost => Reaction::Elsewhere,
+            Self::Panic | Self::Crashed | Self::OutOfMemory | Self::Data | Self::Checkpoint | Self::Lost => Reaction::Elsewhere,
             Self::NonFinite | Self::Timeout | Self::BadResult | Self::Other => Reaction::GiveUp,
         }
     }
 
     /// Whether the worker may be what is wrong, so that it counts against its health.
     pub const fn speaks_against_worker(self) -> bool {
-        matches!(self, Self::Panic | Self::OutOfMemory | Self::Data | Self::Checkpoint)
+        matches!(self, Self::Panic | Self::Crashed | Self::OutOfMemory | Self::Data | Self::Checkpoint)
     }
 }
 

@@ -130,6 +130,7 @@ pub fn failed(message: &v1::Failed) -> Report {
         v1::FailureKind::Checkpoint => FailureKind::Checkpoint,
         v1::FailureKind::OutOfMemory => FailureKind::OutOfMemory,
         v1::FailureKind::Timeout => FailureKind::Timeout,
+        v1::FailureKind::Crashed => FailureKind::Crashed,
         v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
     };
     Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
