@@ -14,11 +14,9 @@ use crate::failure::Failure;
 const THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
 const VARIABLES: [(&str, &str); 3] = [(THREADS[0], "1"), (THREADS[1], "1"), ("MIMALLOC_PURGE_DELAY", "-1")];
 
-/// Gives `command` the environment, but for what the user has chosen.
-pub fn apply(command: &mut Command) {
-    for (variable, value) in missing() {
-        command.env(variable, value);
-    }
+/// What a process that is started here has to be given, the user's choices left as they are.
+pub fn missing() -> impl Iterator<Item = (&'static str, &'static str)> {
+    VARIABLES.into_iter().filter(|(variable, _)| env::var_os(variable).is_none())
 }
 
 /// Starts the program anew with `threads` compute threads, whatever the user has chosen, if it has not been started so.
@@ -38,13 +36,8 @@ pub fn ensure() -> Result<(), Failure> {
         return Ok(());
     }
     let mut again = Command::new(env::current_exe()?);
-    again.args(env::args_os().skip(1));
-    apply(&mut again);
+    again.args(env::args_os().skip(1)).envs(missing());
     replace(again)
-}
-
-fn missing() -> impl Iterator<Item = (&'static str, &'static str)> {
-    VARIABLES.into_iter().filter(|(variable, _)| env::var_os(variable).is_none())
 }
 
 #[cfg(unix)]

@@ -93,10 +93,18 @@ fn below_the_runner_nothing_knows_the_network() {
 }
 
 #[test]
+fn the_process_of_a_slot_knows_messages_and_no_network() {
+    let process = ["child.rs", "voice.rs", "library.rs", "protocol.rs"].map(|name| format!("worker/src/slot/{name}"));
+    assert_absent(&process.each_ref().map(String::as_str), &["tonic", "tokio", "connect"]);
+}
+
+#[test]
 fn the_session_knows_no_tensor() {
     let session =
-        ["worker/src/agent.rs", "worker/src/attempt.rs", "worker/src/outbox.rs", "worker/src/datasets.rs", "coordinator/src", "proto/src"];
-    assert_absent(&session, &["candle"]);
+        ["agent.rs", "attempt.rs", "outbox.rs", "datasets.rs", "assignment.rs", "slot/mod.rs", "slot/supervisor.rs", "slot/process.rs"];
+    let session = session.map(|name| format!("worker/src/{name}"));
+    let places: Vec<_> = session.iter().map(String::as_str).chain(["coordinator/src", "proto/src"]).collect();
+    assert_absent(&places, &["candle", "Examples", "crate::train"]);
 }
 
 #[test]

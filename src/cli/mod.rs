@@ -20,6 +20,7 @@ mod run;
 mod score;
 mod serve;
 mod show;
+mod slot;
 mod steps;
 mod submit;
 mod sweeps;
@@ -52,13 +53,16 @@ pub struct Arguments {
 
 #[derive(Subcommand, Debug)]
 enum Command {
-    /// Run a sweep on this machine: coordinator, one worker per core, live progress, leaderboard
+    /// Run a sweep on this machine: coordinator, worker with a slot per core, live progress, leaderboard
     Run(run::RunArgs),
     /// Start a coordinator; prints the command that workers join with
     Serve(serve::ServeArgs),
     /// Join a coordinator and train what it leases; may join and leave at any time
     #[command(visible_alias = "agent")]
     Worker(worker::WorkerArgs),
+    /// The process of one slot of a worker, which starts it
+    #[command(hide = true)]
+    Slot(slot::SlotArgs),
     /// Hand a sweep file and its data to a coordinator
     Submit(submit::SubmitArgs),
     /// Follow a sweep until it ends
@@ -127,10 +131,8 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Run(args) => block_on(run::execute(args)),
         Command::Serve(args) => block_on(serve::execute(args)),
-        Command::Worker(args) => {
-            environment::ensure()?;
-            block_on(worker::execute(args))
-        }
+        Command::Worker(args) => block_on(worker::execute(args)),
+        Command::Slot(args) => slot::execute(args),
         Command::Submit(args) => block_on(submit::execute(args)),
         Command::Watch(args) => block_on(watch::execute(args)),
         Command::Leaderboard(args) => block_on(leaderboard::execute(args)),

@@ -25,7 +25,6 @@ use tracing::warn;
 use crate::{
     cli::{device::DeviceArgs, leaderboard, serve::start_failure, watch, worker},
     client::{Client, refused, request},
-    environment,
     failure::Failure,
     output::Format,
     progress::state_name,
@@ -37,12 +36,12 @@ use crate::{
 pub struct RunArgs {
     /// The sweep file
     file: PathBuf,
-    /// Workers to start, each with one thread [default: the number of cores, or 1 on a GPU]
-    #[arg(long, env = "TINYSWEEP_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
+    /// Trials to run at once, each in a process and on a thread of its own [default: the number of cores, or 1 on a GPU]
+    #[arg(long, alias = "workers", env = "TINYSWEEP_SLOTS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    slots: Option<u16>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Where the database, the data sets and the workers' folders are kept; `tinysweep serve` finds the sweep there later
+    /// Where the database, the data sets and the worker's folder are kept; `tinysweep serve` finds the sweep there later
     #[arg(long, env = "TINYSWEEP_DATA_DIR", default_value = "tinysweep-data")]
     data_dir: PathBuf,
     #[command(flatten)]
@@ -55,7 +54,7 @@ pub struct RunArgs {
 /// Runs the sweep; progress goes to standard error, the leaderboard to standard output.
 pub async fn execute(args: RunArgs) -> Result<(), Failure> {
     args.shown.check()?;
-    args.device.open()?; // before anything else: the workers would only fail, one after the other
+    args.device.open()?; // before anything else: the worker would only fail, again and again
     let file = SweepFile::load(&args.file)?;
     let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let settings = Settings { listen: loopback, ..Settings::new(args.data_dir.clone()) };
@@ -74,15 +73,15 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
     let client = Client::connect(address).await?;
     mention_unfinished(&client, &args.data_dir).await?;
     let submitted = file.submit(&client).await?;
-    let count = args.workers.map_or_else(|| args.device.slots(), usize::from).min(submitted.queued.max(1) as usize);
+    let slots = args.slots.map_or_else(|| args.device.slots(), usize::from).min(submitted.queued.max(1) as usize);
     eprintln!(
-        "sweep {} ({}): {} trials on {count} workers; the dataset has {} training and {} test puzzles",
+        "sweep {} ({}): {} trials, {slots} at once; the dataset has {} training and {} test puzzles",
         submitted.id, submitted.name, submitted.trials, file.data.dataset.train.examples, file.data.dataset.test.examples
     );
-    let crew = Crew { address: address.clone(), folder: args.data_dir.join("workers"), device: args.device.name };
+    let crew = Crew { address: address.clone(), folder: args.data_dir.join("worker"), device: args.device.name, slots };
     let state = tokio::select! {
         state = watch::follow(&client, &submitted.id) => state?,
-        failure = crew.keep_working(count) => return Err(failure),
+        failure = crew.keep_working() => return Err(failure),
         () = worker::interrupted() => {
             let cancel = ControlSweepRequest { sweep: submitted.id.clone(), verb: SweepVerb::Cancel.into() };
             client.sweeps().control_sweep(request(cancel)).await.map_err(refused)?;
@@ -123,64 +122,49 @@ async fn verdict(client: &Client, sweep: &str, state: SweepState) -> Result<(), 
     }
 }
 
-/// The workers of a run: processes, so that one that dies takes nothing with it.
+/// The worker of a run: a process, so that the coordinator outlives whatever happens to it.
 struct Crew {
     address: Address,
     folder: PathBuf,
     device: DeviceName,
+    /// Trials at once.
+    slots: usize,
 }
 
 impl Crew {
-    /// Keeps `count` workers alive; returns only with a reason why that is impossible.
-    async fn keep_working(&self, count: usize) -> Failure {
-        let (failures, mut failed) = tokio::sync::mpsc::channel(1);
-        let mut crew = tokio::task::JoinSet::new();
-        for index in 0..count {
-            let (address, folder, failures) = (self.address.clone(), self.folder.join(index.to_string()), failures.clone());
-            let device = self.device;
-            crew.spawn(async move {
-                let failure = keep_one_working(&address, &folder, device).await;
-                _ = failures.send(failure).await;
-            });
-        }
-        failed.recv().await.unwrap_or_else(|| Failure::Failed(anyhow::anyhow!("all workers are gone")))
-    }
-}
-
-/// Starts a worker, and another one whenever it ends; gives up when they do not live long enough to be of use.
-async fn keep_one_working(address: &Address, folder: &Path, device: DeviceName) -> Failure {
-    let mut early_deaths = 0;
-    loop {
-        let started = std::time::Instant::now();
-        let ended = match start(address, folder, device) {
-            Ok(mut child) => {
-                // Waiting closes standard input, and with it the worker would leave: it is held open here.
-                let _open = child.stdin.take();
-                child.wait().await
+    /// Starts the worker, and another one whenever it ends; returns only where they do not live long enough to be of use.
+    async fn keep_working(&self) -> Failure {
+        let mut early_deaths = 0;
+        loop {
+            let started = std::time::Instant::now();
+            let ended = match self.start() {
+                Ok(mut child) => {
+                    // Waiting closes standard input, and with it the worker would leave: it is held open here.
+                    let _open = child.stdin.take();
+                    child.wait().await
+                }
+                Err(failure) => return failure,
+            };
+            early_deaths = if started.elapsed() < Duration::from_secs(5) { early_deaths + 1 } else { 0 };
+            let log = self.log();
+            if early_deaths == 3 {
+                return Failure::Failed(anyhow::anyhow!("workers end as soon as they start; see {}", log.display()));
             }
-            Err(failure) => return failure,
-        };
-        early_deaths = if started.elapsed() < Duration::from_secs(5) { early_deaths + 1 } else { 0 };
-        let log = folder.join("worker.log");
-        if early_deaths == 3 {
-            return Failure::Failed(anyhow::anyhow!("workers end as soon as they start; see {}", log.display()));
+            warn!(status = ?ended.ok().and_then(|status| status.code()), log = %log.display(), "the worker ended; starting another one");
+            sleep(Duration::from_millis(200)).await;
         }
-        warn!(status = ?ended.ok().and_then(|status| status.code()), log = %log.display(), "a worker ended; starting another one");
-        sleep(Duration::from_millis(200)).await;
     }
-}
 
-fn start(address: &Address, folder: &Path, device: DeviceName) -> Result<Child, Failure> {
-    fs::create_dir_all(folder)?;
-    let log = File::options().create(true).append(true).open(folder.join("worker.log"))?;
-    let mut command = std::process::Command::new(std::env::current_exe()?);
-    command
-        .args(["worker", "--slots", "1", "--leave-with-stdin", "--join"])
-        .arg(address.to_string())
-        .arg("--work-dir")
-        .arg(folder)
-        .arg("--device")
-        .arg(device.to_string());
-    environment::apply(&mut command);
-    Ok(Command::from(command).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn()?)
+    fn start(&self) -> Result<Child, Failure> {
+        fs::create_dir_all(&self.folder)?;
+        let log = File::options().create(true).append(true).open(self.log())?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["worker", "--leave-with-stdin", "--slots", &self.slots.to_string(), "--device", &self.device.to_string()]);
+        command.arg("--work-dir").arg(&self.folder).arg("--join").arg(self.address.to_string());
+        Ok(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn()?)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("worker.log")
+    }
 }

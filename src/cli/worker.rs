@@ -1,12 +1,17 @@
 //! `tinysweep worker`: trains what a coordinator leases.
 
-use std::{num::NonZeroUsize, path::PathBuf, thread};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread};
 
 use clap::Args;
 use tinysweep_proto::address::Address;
-use tinysweep_worker::agent::{self, Settings};
+use tinysweep_worker::{
+    agent::{self, Settings},
+    device::DeviceName,
+    folders::Folders,
+    slot::Slots,
+};
 
-use super::{device::DeviceArgs, leave};
+use super::{device::DeviceArgs, leave, slot};
 use crate::failure::Failure;
 
 /// Arguments of `worker`.
@@ -15,7 +20,7 @@ pub struct WorkerArgs {
     /// The coordinator to join, as `tinysweep serve` prints it: http://HOST:PORT or http://TOKEN@HOST:PORT
     #[arg(long, env = "TINYSWEEP_JOIN", hide_env_values = true)]
     join: Address,
-    /// Trials to run at once, each on one thread [default: the number of cores, or 1 on a GPU]
+    /// Trials to run at once, each in a process and on a thread of its own [default: the number of cores, or 1 on a GPU]
     #[arg(long, env = "TINYSWEEP_SLOTS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     slots: Option<u16>,
     #[command(flatten)]
@@ -40,19 +45,22 @@ pub struct WorkerArgs {
 /// Works until it is told to leave, or as many trials as it is to run have ended.
 pub async fn execute(args: WorkerArgs) -> Result<(), Failure> {
     let host = host_name();
-    let device = args.device.open()?;
+    args.device.open()?; // its slots would only fail, one after the other
+    let slots = args.slots.map_or_else(|| args.device.slots(), usize::from);
+    let work_dir = std::path::absolute(args.work_dir)?;
+    let trainers = Slots::new(slots, slot::launch(&work_dir, args.device.name)?);
     let settings = Settings {
         coordinator: args.join,
         name: args.name.unwrap_or_else(|| format!("{host}-{}", std::process::id())),
-        slots: args.slots.map_or_else(|| args.device.slots(), usize::from),
-        memory_mib: if device.is_cuda() { 0 } else { memory_mib() },
-        device,
-        work_dir: std::path::absolute(args.work_dir)?,
+        slots,
+        memory_mib: if args.device.name == DeviceName::Cpu { memory_mib() } else { 0 },
+        device: args.device.name,
+        folders: Folders::below(work_dir),
         host,
         labels: args.labels.into_iter().collect(),
         count: args.count,
     };
-    agent::run(settings, leave::wishes(args.leave_with_stdin)).await.map_err(Failure::bad_input)
+    agent::run(settings, Arc::new(trainers), leave::wishes(args.leave_with_stdin)).await.map_err(Failure::bad_input)
 }
 
 /// `NAME=VALUE`.

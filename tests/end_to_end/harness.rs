@@ -170,7 +170,7 @@ impl Coordinator {
     /// The same with further arguments.
     pub fn worker_with(&self, name: &str, arguments: &[&str]) -> Process {
         let mut command = tinysweep(self.folder.path());
-        command.args(["worker", "--slots", "1", "--name", name, "--work-dir", name, "--join", &self.address]).args(arguments);
+        command.args(["worker", "--name", name, "--work-dir", name, "--join", &self.address]).env("TINYSWEEP_SLOTS", "1").args(arguments);
         Process(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 

@@ -18,5 +18,6 @@ mod pull;
 mod run;
 mod separate_processes;
 mod serving;
+mod slots;
 mod small_disk;
 mod sql;

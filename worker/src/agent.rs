@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -29,12 +28,13 @@ use tonic::{Code, Status, Streaming};
 use tracing::{info, warn};
 
 use crate::{
+    assignment::{Order, Orders, Trainers},
     attempt::{self, Surroundings},
     datasets::Datasets,
-    device::Device,
+    device::DeviceName,
+    folders::Folders,
     leave::{Leave, Leaving},
     outbox::Outbox,
-    runner::StopFlag,
 };
 
 /// What a worker is told when it starts.
@@ -49,9 +49,9 @@ pub struct Settings {
     /// Attempts to run at once.
     pub slots: usize,
     /// Where models are computed.
-    pub device: Device,
-    /// Data sets and checkpoints go here.
-    pub work_dir: PathBuf,
+    pub device: DeviceName,
+    /// Where data sets are kept, as trainers expect them.
+    pub folders: Folders,
     /// What its owner says of it, as `gpu=a100`; sweeps can ask for them.
     pub labels: BTreeMap<String, String>,
     /// Memory of the device; 0 where it is not known.
@@ -81,12 +81,12 @@ enum SessionEnd {
     Lost(String),
 }
 
-/// Works for the coordinator until `leave` says otherwise, or as many attempts as it is to run have ended.
+/// Works for the coordinator, by means of `trainers`, until `leave` says otherwise or as many attempts as it is to run have ended.
 ///
 /// # Errors
 /// The first connection fails, or the coordinator refuses the worker.
-pub async fn run(settings: Settings, leave: watch::Receiver<Leave>) -> Result<(), AgentError> {
-    let mut agent = Agent::new(settings, leave);
+pub async fn run(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::Receiver<Leave>) -> Result<(), AgentError> {
+    let mut agent = Agent::new(settings, trainers, leave);
     let mut connection: Result<Connection, Unreachable> = Ok(connect(&agent.settings.coordinator).await?);
     let mut failures = 0;
     loop {
@@ -121,7 +121,7 @@ fn backoff(failures: u32, jitter: f64) -> Duration {
 
 /// An attempt that runs here.
 struct Running {
-    stop: StopFlag,
+    orders: Orders,
     /// Slots that it takes.
     slots: usize,
 }
@@ -145,14 +145,9 @@ struct Agent {
 }
 
 impl Agent {
-    fn new(settings: Settings, leave: watch::Receiver<Leave>) -> Self {
+    fn new(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::Receiver<Leave>) -> Self {
         let (says, said) = mpsc::unbounded_channel();
-        let surroundings = Surroundings {
-            datasets: Datasets::new(settings.work_dir.join("data")),
-            checkpoints: settings.work_dir.join("checkpoints"),
-            device: settings.device.clone(),
-            host: settings.host.clone(),
-        };
+        let surroundings = Surroundings { datasets: Datasets::new(settings.folders.clone()), trainers, host: settings.host.clone() };
         Self {
             worker_id: format!("{:016x}", rand::rng().random::<u64>()),
             outbox: Outbox::default(),
@@ -178,7 +173,7 @@ impl Agent {
             version: env!("CARGO_PKG_VERSION").into(),
             running: unfinished,
             labels: self.settings.labels.clone().into_iter().collect(),
-            device: if self.settings.device.is_cuda() { "cuda".into() } else { "cpu".into() },
+            device: self.settings.device.kind().into(),
             memory_mib: self.settings.memory_mib,
         }
     }
@@ -251,7 +246,7 @@ impl Agent {
             wire.say_draining();
         }
         if level == Leave::HandBack {
-            self.running.values().for_each(|running| running.stop.hand_back());
+            self.running.values().for_each(|running| running.orders.give(Order::HandBack));
         }
     }
 
@@ -280,8 +275,8 @@ impl Agent {
         }
     }
 
-    fn take(&mut self, mut lease: Lease, connection: &Connection, wire: &mut Wire) {
-        let Some(attempt) = lease.attempt.take() else {
+    fn take(&mut self, lease: Lease, connection: &Connection, wire: &mut Wire) {
+        let Some(attempt) = lease.attempt.clone() else {
             warn!("the coordinator sent a lease without a name; ignored");
             return;
         };
@@ -296,9 +291,9 @@ impl Agent {
             return;
         }
         info!(sweep = attempt.sweep, trial = attempt.trial, replicate = attempt.replicate, attempt = attempt.attempt, "leased");
-        let stop = StopFlag::default();
-        self.running.insert(attempt.clone(), Running { stop: stop.clone(), slots });
-        tokio::spawn(attempt::start(attempt, lease, connection.clone(), self.surroundings.clone(), stop, self.says.clone()));
+        let orders = Orders::default();
+        self.running.insert(attempt.clone(), Running { orders: orders.clone(), slots });
+        tokio::spawn(attempt::run(attempt, lease, connection.clone(), self.surroundings.clone(), orders, self.says.clone()));
         self.taken += 1;
         if self.settings.count.is_some_and(|count| self.taken >= count) {
             self.begin_to_leave(Leave::WhenDone, Some(wire));
@@ -313,7 +308,7 @@ impl Agent {
         let Some(attempt) = &stop.attempt else { return };
         if let Some(running) = self.running.remove(attempt) {
             info!(sweep = attempt.sweep, trial = attempt.trial, reason = stop.reason, "told to stop");
-            running.stop.raise();
+            running.orders.give(Order::Stop);
         }
     }
 
@@ -334,7 +329,7 @@ impl Agent {
     /// Says goodbye, so that others take over at once, and gives the coordinator two seconds to acknowledge.
     async fn say_goodbye(&mut self, wire: &mut Wire, commands: &mut Streaming<CoordinatorCommand>) {
         info!(running = self.running.len(), "leaving; what runs here is handed back");
-        self.running.values().for_each(|running| running.stop.raise());
+        self.running.values().for_each(|running| running.orders.give(Order::Stop));
         self.running.clear();
         self.outbox.push(Event::Goodbye(Goodbye {}));
         let acknowledged = async {

@@ -1,22 +1,23 @@
-//! Data sets that a coordinator has: fetched once by content hash, verified, kept on disk and in memory.
+//! Data sets that a coordinator has: fetched once by content hash, verified, kept on disk.
 
 use std::{
     collections::HashMap,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    time::SystemTime,
 };
 
 use tinysweep_proto::{
     ARTIFACT_LIMIT_BYTES,
     connect::Connection,
-    dataset::{DataFile, Task},
+    dataset::DataFile,
     v1::{GetArtifactRequest, artifact_service_client::ArtifactServiceClient},
 };
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::Mutex;
 
 use crate::{
-    data::{self, DataError, Examples, Split},
+    data::{DataError, sha256},
+    folders::Folders,
     handoff,
 };
 
@@ -59,50 +60,55 @@ impl FetchError {
     }
 }
 
-/// The data sets that this worker has.
+/// The files of puzzles that this worker has.
 pub struct Datasets {
-    directory: PathBuf,
-    /// Decoded files by hash, and by split where a file has both. Trials of one sweep share them.
-    decoded: Mutex<HashMap<(String, Split), Arc<Examples>>>,
-    /// Held while fetching, so that slots that want the same file do not fetch it twice.
-    fetching: AsyncMutex<()>,
+    folders: Folders,
+    /// How files looked, by hash, when their content was found to be what it should be. Held while fetching, so that slots that want the same
+    /// file do not fetch it twice.
+    verified: Mutex<HashMap<String, Looks>>,
+}
+
+/// What changes with a file's content, short of malice.
+#[derive(PartialEq, Eq)]
+struct Looks {
+    bytes: u64,
+    modified: Option<SystemTime>,
 }
 
 impl Datasets {
-    /// The data sets kept in `directory`, which is made when first needed.
-    pub fn new(directory: PathBuf) -> Self {
-        Self { directory, decoded: Mutex::default(), fetching: AsyncMutex::default() }
+    /// The files in `folders`, which are made when first needed.
+    pub fn new(folders: Folders) -> Self {
+        Self { folders, verified: Mutex::default() }
     }
 
-    /// The puzzles of `split` in `file`: from memory, else from disk, else from the coordinator.
+    /// Sees to it that `file` is on the disk, whole: if it is not, the coordinator's copy replaces what is there.
     ///
     /// # Errors
     /// The file cannot be fetched or kept, or is not the announced one.
-    pub async fn get(&self, connection: &Connection, file: &DataFile, task: Task, split: Split) -> Result<Arc<Examples>, FetchError> {
-        let _one_at_a_time = self.fetching.lock().await;
-        let key = (file.sha256.clone(), split);
-        if let Some(examples) = self.remembered(&key) {
-            return Ok(examples);
+    pub async fn ensure(&self, connection: &Connection, file: &DataFile) -> Result<(), FetchError> {
+        let mut verified = self.verified.lock().await;
+        let path = self.folders.data(file);
+        let looks = looks(&path);
+        if looks.is_some() && looks.as_ref() == verified.get(&file.sha256) {
+            return Ok(());
         }
-        let path = self.directory.join(&file.sha256);
-        let examples = match fs::read(&path).ok().and_then(|text| data::decode(&text, file, task, split).ok()) {
-            Some(examples) => examples,
-            // Not there, or damaged: the coordinator's copy replaces it.
-            None => {
-                let text = fetch(connection, file).await?;
-                let examples = data::decode(&text, file, task, split)?;
-                keep(&path, &text).map_err(|source| FetchError::Disk { path, source })?;
-                examples
+        let is_whole = fs::read(&path).is_ok_and(|content| sha256(&content) == file.sha256);
+        if !is_whole {
+            let content = fetch(connection, file).await?;
+            let found = sha256(&content);
+            if found != file.sha256 {
+                return Err(DataError::OtherContent { file: file.origin.clone(), expected: file.sha256.clone(), found }.into());
             }
-        };
-        let examples = Arc::new(examples);
-        self.decoded.lock().expect("no holder of this lock panics").insert(key, examples.clone());
-        Ok(examples)
+            keep(&path, &content).map_err(|source| FetchError::Disk { path: path.clone(), source })?;
+        }
+        verified.extend(self::looks(&path).map(|looks| (file.sha256.clone(), looks)));
+        Ok(())
     }
+}
 
-    fn remembered(&self, key: &(String, Split)) -> Option<Arc<Examples>> {
-        self.decoded.lock().expect("no holder of this lock panics").get(key).cloned()
-    }
+fn looks(path: &Path) -> Option<Looks> {
+    let facts = fs::metadata(path).ok()?;
+    Some(Looks { bytes: facts.len(), modified: facts.modified().ok() })
 }
 
 async fn fetch(connection: &Connection, file: &DataFile) -> Result<Vec<u8>, FetchError> {

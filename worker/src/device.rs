@@ -34,6 +34,14 @@ pub enum DeviceError {
 }
 
 impl DeviceName {
+    /// The kind of device, as sweeps ask for it.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
     /// Opens the device.
     ///
     /// # Errors

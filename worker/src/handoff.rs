@@ -54,7 +54,7 @@ impl From<Status> for HandoffError {
 ///
 /// # Errors
 /// It is too large, or the coordinator cannot be reached or has no room.
-pub async fn put(connection: &Connection, step: usize, bytes: &[u8]) -> Result<Checkpoint, HandoffError> {
+pub async fn put(connection: &Connection, step: u64, bytes: &[u8]) -> Result<Checkpoint, HandoffError> {
     if bytes.len() as u64 > LIMIT_BYTES {
         return Err(HandoffError::TooLarge { bytes: bytes.len() as u64 });
     }
@@ -69,7 +69,7 @@ pub async fn put(connection: &Connection, step: usize, bytes: &[u8]) -> Result<C
             }
         }
     }
-    Ok(Checkpoint { step: step as u64, bytes: bytes.len() as u64, chunks: parts.into_iter().map(|(hash, _)| hash).collect() })
+    Ok(Checkpoint { step, bytes: bytes.len() as u64, chunks: parts.into_iter().map(|(hash, _)| hash).collect() })
 }
 
 async fn put_one(client: &mut ArtifactServiceClient<Connection>, hash: &str, part: &[u8]) -> Result<(), Status> {

@@ -1,8 +1,9 @@
 //! The worker of tinysweep: trains and evaluates recursive models with Candle.
 //!
 //! From the network down to the numbers:
-//! * [`agent`], [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`]: the session with the coordinator; knows no tensor.
-//! * [`runner`]: one attempt on its own thread; below it nothing knows the network.
+//! * [`agent`], [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`], [`folders`]: the session with the coordinator; knows no tensor.
+//! * [`assignment`]: what the session and whoever trains have to say to each other. [`slot`]: a process for each slot.
+//! * [`runner`]: one attempt in such a process; below it nothing knows the network.
 //! * [`train`], [`trainer`], [`state`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
 //! * [`predict`]: one puzzle answered, step by step.
 //! * [`model`], [`loss`], [`optim`], [`schedule`], [`ema`], [`random`]: the published model and its optimisation.
@@ -11,6 +12,7 @@
 //! * [`parity`]: replays recorded runs of the published reference.
 
 pub mod agent;
+pub mod assignment;
 pub mod attempt;
 pub mod carry;
 pub mod checkpoint;
@@ -19,6 +21,7 @@ pub mod datasets;
 pub mod device;
 pub mod ema;
 pub mod eval;
+pub mod folders;
 pub mod handoff;
 pub mod kernels;
 pub mod leave;
@@ -32,6 +35,7 @@ pub mod random;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+pub mod slot;
 pub mod state;
 pub mod train;
 pub mod trainer;

@@ -42,12 +42,19 @@ pub enum Wish {
     State,
     /// A state to go on from elsewhere, and then its end.
     StateThenStop,
+    /// Its end.
+    Stop,
 }
 
 /// Takes reports and answers each with a directive. Called on the training thread: it must not block for long.
 pub trait Reporter {
     /// Takes one report.
     fn report(&mut self, report: &Report) -> Directive;
+
+    /// Takes a line for people.
+    fn say(&mut self, line: String) {
+        let _ = line;
+    }
 
     /// What is wished for now. Asked after every step, `is_end` after the last; the answer changes nothing in what training computes.
     fn wish(&mut self, is_end: bool) -> Wish {

@@ -1,13 +1,12 @@
-//! One attempt on a thread of its own. Below this line nothing knows the network.
+//! One attempt on the thread that calls it. Below this line nothing knows the network.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -34,8 +33,6 @@ pub struct Job {
     pub test: Arc<Examples>,
     /// Where the model is computed.
     pub device: Device,
-    /// Where the checkpoint goes.
-    pub checkpoint: PathBuf,
     /// The state to go on from; none for a start from nothing.
     pub resume: Option<TrainingState>,
     /// Which states of training are wanted.
@@ -65,7 +62,7 @@ pub enum JobError {
     /// The result is there, but could not be kept.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::CheckpointError),
-    /// A defect in the trainer; the other slots go on.
+    /// A defect in the trainer.
     #[error("the trainer panicked: {0}")]
     Panic(String),
 }
@@ -89,7 +86,7 @@ const HAND_BACK: u8 = 1;
 const STOP: u8 = 2;
 
 impl StopFlag {
-    /// Stops the job at its next report.
+    /// Stops the job after its present step, or in the middle of an evaluation.
     pub fn raise(&self) {
         self.0.fetch_max(STOP, Ordering::Relaxed);
     }
@@ -103,60 +100,51 @@ impl StopFlag {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Whether the job is to end before its time, now or soon.
-    pub fn is_set(&self) -> bool {
-        self.level() > 0
-    }
-
-    /// Whether the job is to stop at once.
-    pub fn is_raised(&self) -> bool {
+    fn is_raised(&self) -> bool {
         self.level() == STOP
     }
 }
 
-/// What a job says while it runs and when it ends, called on its thread.
-pub trait Listener: Send {
+/// Takes what a job says while it runs, on its thread: it must not block for long.
+pub trait Listener {
     /// A report.
     fn report(&mut self, report: &Report);
+    /// A line for people.
+    fn line(&mut self, line: String);
     /// A state to go on from after `step` steps.
     fn state(&mut self, step: usize, bytes: Vec<u8>);
-    /// The end; nothing follows.
-    fn end(&mut self, result: Result<Outcome, JobError>);
 }
 
-/// Runs `job` on a new thread, which tells `listener` how it goes.
+/// Runs `job`, writes the model into the folder `checkpoint`, and tells `listener` how it goes.
 ///
 /// # Errors
-/// The system has no thread left.
-pub fn spawn(job: Job, stop: StopFlag, listener: impl Listener + 'static) -> std::io::Result<()> {
-    thread::Builder::new().name("trainer".into()).spawn(move || {
-        let mut relay = Relay { stop, listener, states: job.states, last_state: Instant::now(), is_evaluated: false };
-        let result = catch_unwind(AssertUnwindSafe(|| execute(&job, &mut relay)));
-        relay.listener.end(result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref())))));
-    })?;
-    Ok(())
+/// There is no result; a panic ends the job and nothing else.
+pub fn run(job: &Job, checkpoint: &Path, stop: StopFlag, listener: &mut dyn Listener) -> Result<Outcome, JobError> {
+    let mut relay = Relay { stop, listener, states: job.states, last_state: Instant::now(), is_evaluated: false };
+    let result = catch_unwind(AssertUnwindSafe(|| execute(job, checkpoint, &mut relay)));
+    result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref()))))
 }
 
-fn execute(job: &Job, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
+fn execute(job: &Job, checkpoint: &Path, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
     let task = Task { config: &job.config, seed: job.seed, train: &job.train, test: &job.test, device: &job.device };
     let outcome = train(task, job.resume.as_ref(), reporter)?;
-    checkpoint::save(&job.checkpoint, &outcome.model, &job.config, job.train.task)?;
+    checkpoint::save(checkpoint, &outcome.model, &job.config, job.train.task)?;
     if let Some(votes) = &outcome.votes {
-        votes.save(&job.checkpoint)?;
+        votes.save(checkpoint)?;
     }
     Ok(outcome)
 }
 
-struct Relay<L> {
+struct Relay<'a> {
     stop: StopFlag,
-    listener: L,
+    listener: &'a mut dyn Listener,
     states: States,
     last_state: Instant,
     /// An evaluation has ended since a state was last asked for.
     is_evaluated: bool,
 }
 
-impl<L: Listener> Reporter for Relay<L> {
+impl Reporter for Relay<'_> {
     fn report(&mut self, report: &Report) -> Directive {
         if self.stop.is_raised() {
             return Directive::Stop;
@@ -171,13 +159,19 @@ impl<L: Listener> Reporter for Relay<L> {
         let States { every, after_evaluations, at_end } = self.states;
         let is_evaluated = std::mem::take(&mut self.is_evaluated);
         let is_due = every.is_some_and(|every| self.last_state.elapsed() >= every);
-        if self.stop.level() == HAND_BACK {
+        if self.stop.is_raised() {
+            Wish::Stop
+        } else if self.stop.level() == HAND_BACK {
             Wish::StateThenStop
         } else if is_due || (after_evaluations && is_evaluated) || (at_end && is_end) {
             Wish::State
         } else {
             Wish::Nothing
         }
+    }
+
+    fn say(&mut self, line: String) {
+        self.listener.line(line);
     }
 
     fn state(&mut self, step: usize, bytes: Vec<u8>) {

@@ -193,12 +193,12 @@ impl<'a> Progress<'a> {
         make: impl FnOnce(&Self) -> Result<Option<TrainingState>, TrainError>,
     ) -> Result<(), TrainError> {
         let wish = self.reporter.wish(moment == Moment::End);
-        if wish != Wish::Nothing
+        if matches!(wish, Wish::State | Wish::StateThenStop)
             && let Some(state) = make(self)?
         {
             self.reporter.state(state.facts.step, state.to_bytes());
         }
-        if wish == Wish::StateThenStop { Err(TrainError::Stopped) } else { Ok(()) }
+        if matches!(wish, Wish::StateThenStop | Wish::Stop) { Err(TrainError::Stopped) } else { Ok(()) }
     }
 
     fn send(&mut self, report: &Report) -> Result<(), TrainError> {

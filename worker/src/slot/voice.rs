@@ -1,0 +1,132 @@
+//! What the process of a slot has to say, as events of its attempt, in frames.
+
+use std::{
+    io::Write,
+    path::Path,
+    process,
+    time::{Duration, Instant},
+};
+
+use tinysweep_proto::v1::{AttemptRef, Completed, MetricPoint, Progress, Series, worker_event::Event};
+
+use super::protocol::Framed;
+use crate::{
+    assignment::{Said, log_line},
+    report::Report,
+    runner::Listener,
+    train::Outcome,
+};
+
+/// What is said within so short a time after something else waits for what comes next: a frame by itself costs a hundredth of a step of the
+/// smallest models.
+const GATHERING: Duration = Duration::from_millis(20);
+
+/// Speaks for one attempt.
+pub struct Voice<W> {
+    attempt: AttemptRef,
+    output: W,
+    /// Frames that are not written yet.
+    waiting: Vec<u8>,
+    /// When frames were last written.
+    spoke: Option<Instant>,
+}
+
+impl<W: Write> Voice<W> {
+    /// Writes to `output`.
+    pub const fn new(attempt: AttemptRef, output: W) -> Self {
+        Self { attempt, output, waiting: Vec::new(), spoke: None }
+    }
+
+    /// Says how the attempt has ended.
+    pub fn end(mut self, event: Event) {
+        Said::Event(event).put(&mut self.waiting);
+        self.speak();
+    }
+
+    fn say(&mut self, event: Event) {
+        Said::Event(event).put(&mut self.waiting);
+        if self.spoke.is_none_or(|spoke| spoke.elapsed() >= GATHERING) {
+            self.speak();
+        }
+    }
+
+    /// Writes what waits. Nobody who listens any more is the end of the worker, and so of this process.
+    fn speak(&mut self) {
+        if self.output.write_all(&self.waiting).and_then(|()| self.output.flush()).is_err() {
+            process::exit(0);
+        }
+        self.waiting.clear();
+        self.spoke = Some(Instant::now());
+    }
+}
+
+impl<W: Write> Listener for Voice<W> {
+    fn report(&mut self, report: &Report) {
+        self.say(progress(&self.attempt, report));
+    }
+
+    fn line(&mut self, line: String) {
+        self.say(log_line(&self.attempt, line));
+    }
+
+    fn state(&mut self, step: usize, bytes: Vec<u8>) {
+        Said::State { step: step as u64, bytes }.put(&mut self.waiting);
+        self.speak();
+        // A state may be large, and the next one is minutes away.
+        self.waiting = Vec::new();
+    }
+}
+
+fn progress(attempt: &AttemptRef, report: &Report) -> Event {
+    let step = report.step as u64;
+    Event::Progress(Progress {
+        attempt: Some(attempt.clone()),
+        step,
+        total_steps: report.total_steps as u64,
+        points: report.points.iter().map(|(name, value)| MetricPoint { name: name.clone(), step, value: *value }).collect(),
+        seconds_left: report.seconds_left,
+        evaluated: report.evaluation.map(|evaluated| evaluated.done as u64),
+        to_evaluate: report.evaluation.map(|evaluated| evaluated.total as u64),
+    })
+}
+
+/// The end of an attempt that has its result; its model is in `checkpoint`.
+pub fn completed(attempt: &AttemptRef, outcome: Outcome, checkpoint: &Path) -> Event {
+    Event::Completed(Completed {
+        attempt: Some(attempt.clone()),
+        metrics: outcome.metrics.into_iter().collect(),
+        metrics_by_step: outcome.metrics_by_step.into_iter().map(|(name, values)| Series { name, values }).collect(),
+        wall_seconds: outcome.wall_seconds,
+        checkpoint: checkpoint.display().to_string(),
+        parameters: outcome.parameters as u64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot::protocol::read;
+
+    #[test]
+    fn quick_reports_go_out_together_and_an_end_takes_all_along() {
+        let attempt = AttemptRef { sweep: "s".into(), ..AttemptRef::default() };
+        let mut written = Vec::new();
+        let mut voice = Voice::new(attempt.clone(), &mut written);
+        let report = |step| Report { step, points: vec![("train/lm_loss".into(), 0.1)], ..Report::default() };
+        voice.report(&report(1));
+        assert!(voice.waiting.is_empty(), "the first goes out at once");
+        voice.report(&report(2));
+        voice.line("hello".into());
+        assert!(!voice.waiting.is_empty());
+        voice.state(2, vec![1, 2]);
+        voice.report(&report(3));
+        voice.end(crate::assignment::handed_back(&attempt));
+
+        let mut reader = written.as_slice();
+        let all: Vec<Said> = std::iter::from_fn(|| read(&mut reader).unwrap()).collect();
+        assert_eq!(all.len(), 6);
+        assert_eq!(all[1], Said::Event(progress(&attempt, &report(2))));
+        assert_eq!(all[3], Said::State { step: 2, bytes: vec![1, 2] });
+        assert!(all[5].is_end() && all[..5].iter().all(|said| !said.is_end()));
+    }
+}
