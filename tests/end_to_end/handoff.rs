@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Coordinator, Process, TINY_SWEEP, wait};
+use crate::harness::{Coordinator, Process, TINY_SWEEP, stdout_of, wait};
 
 /// One trial of some seconds, with a checkpoint every second.
 fn sweep() -> String {
@@ -55,6 +55,10 @@ fn a_trial_goes_on_elsewhere_to_the_same_bits() {
     assert_eq!(states, [("lost", ""), ("lost", "lost"), ("completed", "")]);
     let resumed: Vec<_> = attempts.iter().map(|attempt| attempt["resumed_step"].as_u64().unwrap()).collect();
     assert!(resumed[0] == 0 && resumed[1] >= 2000 && resumed[2] > resumed[1], "{resumed:?}");
+    let logs = stdout_of(coordinator.command(&["logs", &format!("{cut}/0")]));
+    for said in ["#1 step 900: in training", "#1 the state after step", "goes on from step", "#3 the end, step 9000: of 20 test puzzles"] {
+        assert!(logs.contains(said), "no `{said}` in {logs}");
+    }
     let story = coordinator.json(&["explain", &format!("{cut}/0")])["replicates"][0]["why"].to_string();
     assert!(story.contains("its worker was told to leave") && story.contains("from the checkpoint of step"), "{story}");
 }
@@ -72,7 +76,7 @@ fn a_worker_leaves_after_so_many_trials_and_when_it_is_drained() {
     coordinator.wait_for_end(&first);
     let second = coordinator.submit(&sweep());
     wait_for_step(&coordinator, &second, 100);
-    crate::harness::stdout_of(coordinator.command(&["drain", "two"]));
+    stdout_of(coordinator.command(&["drain", "two"]));
     assert!(wait(&mut two.0).unwrap().success());
     let shown = coordinator.json(&["show", &second]);
     assert_eq!((&shown["queued"], &shown["running"]), (&1.into(), &0.into()));

@@ -152,6 +152,7 @@ impl Voice {
         let handed_on = if Some(step) == self.last_step { patiently(orders, HandoffError::is_away, put).await } else { put().await };
         match handed_on {
             Ok(checkpoint) => {
+                self.note(format!("the state after step {step}, of {} KiB, is with the coordinator", bytes.len().div_ceil(1024)));
                 let event = Checkpointed { attempt: Some(self.attempt.clone()), checkpoint: Some(checkpoint) };
                 self.say(Event::Checkpointed(event));
             }

@@ -28,7 +28,7 @@ use crate::{
     data::{DataError, Split},
     device::Device,
     folders::Folders,
-    runner::{self, Job, JobError, States, StopFlag},
+    runner::{self, Job, JobError, Listener, States, StopFlag},
     state::{StateError, TrainingState},
     train::TrainError,
 };
@@ -135,10 +135,14 @@ impl Slot {
             let outcome = runner::run(&job, &checkpoint, stop, &mut voice)?;
             Ok(completed(&attempt, outcome, &checkpoint))
         });
-        voice.end(result.unwrap_or_else(|error| match error {
+        let end = result.unwrap_or_else(|error| match error {
             AttemptError::Job(JobError::Stopped) => handed_back(&attempt),
-            error => failed(&attempt, error.kind(), error.to_string()),
-        }));
+            error => {
+                voice.line(format!("failed: {error}"));
+                failed(&attempt, error.kind(), error.to_string())
+            }
+        });
+        voice.end(end);
     }
 
     fn job(&mut self, lease: Lease, resume: Option<Vec<u8>>) -> Result<Job, AttemptError> {

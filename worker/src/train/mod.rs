@@ -3,6 +3,7 @@
 //! Same configuration, seed and data: same weights and metrics, to the last bit, on the same machine. Nothing here depends on the time
 //! that passes, except when reports are sent.
 
+mod lines;
 mod progress;
 mod source;
 
@@ -107,6 +108,8 @@ pub fn train(task: Task, from: Option<&TrainingState>, reporter: &mut dyn Report
         run.restore(state)?;
     }
     let first = run.trainer.steps();
+    let parameters = run.trainer.model().parameters().trained_count();
+    run.progress.say(lines::beginning(&task, parameters, first));
     run.progress.report(first, Vec::new())?;
     if from.is_some_and(|state| !state.facts.is_evaluated) {
         run.evaluate_if_due(first)?;
@@ -177,8 +180,11 @@ impl<'a> Run<'a> {
         }
         let items = std::mem::take(&mut self.subset);
         let evaluation = self.measure(&self.trainer.averaged_model()?, &items);
+        let puzzles = items.len();
         self.subset = items;
-        self.progress.report(step, of_subset(&evaluation?))
+        let metrics = of_subset(&evaluation?);
+        self.progress.say(lines::evaluation(step, puzzles, &metrics));
+        self.progress.report(step, metrics)
     }
 
     /// Measures `model`. Where that is to stop, a state of the moment before is kept if one is wanted.
@@ -222,8 +228,11 @@ impl<'a> Run<'a> {
         let model = self.trainer.averaged_model()?;
         let whole: Vec<Item> = self.task.test.items().collect();
         let evaluation = self.measure(&model, &whole)?;
+        let metrics = evaluation.metrics();
+        let shown: Vec<_> = metrics.clone().into_iter().collect();
+        self.progress.say(format!("the end, {}", lines::evaluation(self.task.config.train.steps, whole.len(), &shown)));
         Ok(Outcome {
-            metrics: evaluation.metrics(),
+            metrics,
             metrics_by_step: evaluation.metrics_by_step(),
             steps: self.task.config.train.steps,
             wall_seconds: self.progress.wall_seconds(),

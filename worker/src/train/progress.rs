@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tinysweep_proto::config::TrialConfig;
 
-use super::TrainError;
+use super::{TrainError, WINDOWS, lines};
 use crate::{
     loss::Score,
     report::{Directive, Evaluated, Report, Reporter, Wish},
@@ -14,6 +14,9 @@ use crate::{
 
 /// The longest silence between two reports, as long as steps are shorter.
 const SILENCE: Duration = Duration::from_millis(500);
+
+/// Every so many windows are also told to people.
+const WINDOWS_PER_LINE: usize = 10;
 
 /// When a state of training may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +128,11 @@ impl<'a> Progress<'a> {
 
     /// Reports the window that ends with `step`, and starts the next.
     pub(super) fn report_window(&mut self, step: usize) -> Result<(), TrainError> {
-        let window = std::mem::take(&mut self.window);
-        self.report(step, window.metrics())
+        let metrics = std::mem::take(&mut self.window).metrics();
+        if step.is_multiple_of(self.total_steps.div_ceil(WINDOWS) * WINDOWS_PER_LINE) {
+            self.say(lines::window(step, &metrics));
+        }
+        self.report(step, metrics)
     }
 
     /// Reports how far training is, if that has not been said for long.
@@ -161,6 +167,11 @@ impl<'a> Progress<'a> {
         let a_step = (done > 0).then(|| self.started.elapsed().as_secs_f64() / done as f64);
         let seconds_left = a_step.map(|seconds| seconds * (self.total_steps - step) as f64);
         self.send(&Report { step, total_steps: self.total_steps, points, seconds_left, evaluation: None })
+    }
+
+    /// Says something to people.
+    pub(super) fn say(&mut self, line: String) {
+        self.reporter.say(line);
     }
 
     /// Time of training so far, that of earlier attempts included.
