@@ -139,14 +139,16 @@ impl Store {
             return Ok(0);
         }
         let dropped = serde_json::to_string(&dropped).expect("numbers have a JSON form");
+        let mut turn = self.writer.turn().await?;
         // Since they were read, a user may have had a failed replicate tried again.
         let deleted = sqlx::query!(
             "DELETE FROM checkpoints WHERE id IN (SELECT value FROM json_each(?))
                AND replicate_id NOT IN (SELECT id FROM replicates WHERE state IN ('queued', 'running'))",
             dropped
         )
-        .execute(&self.writer)
+        .execute(&mut *turn)
         .await?;
+        turn.committed();
         Ok(deleted.rows_affected())
     }
 

@@ -48,13 +48,13 @@ impl Store {
                 let reason = "cancelled by a user";
                 ended = running_of_sweep(&mut tx, id).await?;
                 for (_, attempt) in &ended {
-                    transition(&mut tx, &attempt.replicate, Event::Cancel { reason: reason.to_owned() }, "", at).await?;
+                    transition(&mut tx, &attempt.replicate, Event::Cancel { reason: reason.to_owned() }, at).await?;
                 }
                 cancel_queued(&mut tx, sequence, reason).await?;
             }
             SweepVerb::Retry => {
                 for replicate in failed(&mut tx, sequence, id).await? {
-                    transition(&mut tx, &replicate, Event::Retry { reason: "tried again for a user".to_owned() }, "", at).await?;
+                    transition(&mut tx, &replicate, Event::Retry { reason: "tried again for a user".to_owned() }, at).await?;
                 }
             }
         }
@@ -83,7 +83,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }
 

@@ -7,6 +7,7 @@ use tinysweep_proto::dataset::Dataset;
 
 use super::{
     Store, StoreError,
+    changes::{self, Beginning, Change},
     error::{inconsistent, signed},
     replicates::{attempt_key, load, no_such_replicate, policy_from_json, stored_worker, transition, unknown},
     sweeps::dataset_from_json,
@@ -16,7 +17,7 @@ use crate::{
     domain::{
         checkpoint::Checkpoint,
         ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
-        lifecycle::{Event, Refusal, Replicate},
+        lifecycle::{Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules},
         plan::Assignment,
         policy::Policy,
     },
@@ -46,6 +47,25 @@ pub struct Leased {
     pub worker: WorkerId,
     /// What the worker needs.
     pub content: LeaseContent,
+}
+
+/// Makes the query that reads what is leased, in the order in which it is named, after other statements that go with it.
+macro_rules! select_leases {
+    ($before:literal, $keys:expr) => {
+        sqlx::query_as!(
+            LeaseRow,
+            $before
+                + r#"SELECT r.id AS "id!", r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32",
+             t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json, s.policy_json,
+             (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
+              FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS "resume: String"
+           FROM json_each(?) AS wanted CROSS JOIN sweeps s ON s.id = wanted.value ->> 0
+           CROSS JOIN trials t ON t.sweep_sequence = s.sequence AND t.number = wanted.value ->> 1
+           CROSS JOIN replicates r ON r.trial_id = t.id AND r.replicate = wanted.value ->> 2
+           ORDER BY wanted.key"#,
+            $keys
+        )
+    };
 }
 
 impl Store {
@@ -84,15 +104,22 @@ impl Store {
     /// # Errors
     /// The database fails or contradicts itself; then nothing is leased.
     pub async fn lease(&self, assignments: Vec<Assignment>, at: Moment) -> Result<Vec<Leased>, StoreError> {
-        let mut tx = self.begin().await?;
-        let mut leased = Vec::with_capacity(assignments.len());
-        for assignment in assignments {
-            match lease(&mut tx, assignment, at).await {
-                Err(StoreError::Refused(_)) => {} // cancelled in the meantime
-                other => leased.push(other?),
-            }
+        let mut turn = self.writer.turn().await?;
+        let keys: Vec<_> = assignments.iter().map(|assignment| &assignment.replicate).collect();
+        let rows = select_leases!("BEGIN IMMEDIATE; ", keys_json(&keys)).fetch_all(&mut *turn).await?;
+        if rows.len() != assignments.len() {
+            return Err(inconsistent("the queue", format!("{} of these replicates exist: {keys:?}", rows.len())));
         }
-        tx.commit().await?;
+        let (mut changes, mut leased) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for (assignment, row) in assignments.into_iter().zip(rows) {
+            if row.state == ReplicateStatus::Queued.name() {
+                let (change, lease) = lease(assignment, row, at)?;
+                changes.push(change);
+                leased.push(lease);
+            } // else it was cancelled in the meantime
+        }
+        changes::write(&mut turn, &changes, at.now_ms).await?;
+        turn.commit().await?;
         Ok(leased)
     }
 
@@ -103,7 +130,7 @@ impl Store {
     pub async fn lose(&self, attempt: &AttemptKey, why: &str, at: Moment) -> Result<Replicate, StoreError> {
         let mut tx = self.begin().await?;
         let event = Event::Lose { attempt: attempt.number, reason: why.to_owned() };
-        let (_, next) = transition(&mut tx, &attempt.replicate, event, "", at).await?;
+        let next = transition(&mut tx, &attempt.replicate, event, at).await?;
         tx.commit().await?;
         Ok(next)
     }
@@ -115,8 +142,8 @@ impl Store {
     pub async fn take_back(&self, attempt: &AttemptKey, worker: &WorkerId, why: &str, at: Moment) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
         let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: why.to_owned() };
-        transition(&mut tx, &attempt.replicate, event, "", at).await?;
-        Ok(tx.commit().await?)
+        transition(&mut tx, &attempt.replicate, event, at).await?;
+        tx.commit().await
     }
 
     /// Why an attempt does not count any more; none where it runs on that worker.
@@ -134,46 +161,27 @@ impl Store {
     /// # Errors
     /// There is no such replicate.
     pub async fn lease_content(&self, replicate: &ReplicateKey) -> Result<LeaseContent, StoreError> {
-        let mut reader = self.readers.acquire().await?;
-        content(&mut reader, replicate).await
+        let row = select_leases!("", keys_json(&[replicate])).fetch_optional(&self.readers).await?;
+        row.ok_or_else(|| no_such_replicate(replicate))?.content()
     }
 }
 
-async fn lease(tx: &mut SqliteConnection, assignment: Assignment, at: Moment) -> Result<Leased, StoreError> {
+/// Names replicates to [`select_leases`].
+fn keys_json(keys: &[&ReplicateKey]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| (key.sweep.as_str(), key.trial, key.replicate)).collect();
+    serde_json::to_string(&keys).expect("strings and numbers have a JSON form")
+}
+
+fn lease(assignment: Assignment, row: LeaseRow, at: Moment) -> Result<(Change, Leased), StoreError> {
     let Assignment { replicate, worker, slots, reason } = assignment;
-    let (loaded, next) = transition(tx, &replicate, Event::Lease { worker: worker.clone() }, &reason, at).await?;
-    let content = content(tx, &replicate).await?;
-    let resumed = signed("step", content.resume.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
-    if slots > 1 || resumed > 0 {
-        sqlx::query!(
-            "UPDATE attempts SET slots = ?, resumed_step = ? WHERE replicate_id = ? AND number = ?",
-            slots,
-            resumed,
-            loaded.id,
-            next.attempts
-        )
-        .execute(tx)
-        .await?;
-    }
-    Ok(Leased { attempt: AttemptKey { replicate, number: AttemptNumber(next.attempts) }, worker, content })
-}
-
-async fn content(tx: &mut SqliteConnection, replicate: &ReplicateKey) -> Result<LeaseContent, StoreError> {
-    let sweep = replicate.sweep.as_str();
-    let row = sqlx::query_as!(
-        LeaseRow,
-        r#"SELECT t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json, s.policy_json,
-             (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
-              FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS "resume: String"
-           FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
-           WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
-        sweep,
-        replicate.trial,
-        replicate.replicate
-    )
-    .fetch_optional(tx)
-    .await?;
-    row.ok_or_else(|| no_such_replicate(replicate))?.try_into()
+    let (id, queued) = (row.id, Replicate { attempts: row.attempts, faults: row.faults, state: ReplicateState::default() });
+    let content = row.content()?;
+    let rules = Rules { retry: &content.policy.retry, now_ms: at.now_ms, jitter: at.jitter };
+    let transition = queued.apply(Event::Lease { worker: worker.clone() }, &rules)?;
+    let attempt = AttemptKey { replicate, number: AttemptNumber(transition.next.attempts) };
+    let resumed_step = signed("step", content.resume.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
+    let change = Change::new(id, &queued, transition, Beginning { reason, slots: slots.max(1), resumed_step });
+    Ok((change, Leased { attempt, worker, content }))
 }
 
 /// The attempts of a sweep that run, with their workers.
@@ -193,6 +201,10 @@ pub(super) async fn running_of_sweep(tx: &mut SqliteConnection, sweep: &SweepId)
 }
 
 struct LeaseRow {
+    id: i64,
+    state: String,
+    attempts: u32,
+    faults: u32,
     config_json: String,
     seed: u64,
     sweep: String,
@@ -201,17 +213,15 @@ struct LeaseRow {
     resume: Option<String>,
 }
 
-impl TryFrom<LeaseRow> for LeaseContent {
-    type Error = StoreError;
-
-    fn try_from(row: LeaseRow) -> Result<Self, StoreError> {
-        let LeaseRow { config_json, seed, sweep, dataset_json, policy_json, resume } = row;
+impl LeaseRow {
+    fn content(self) -> Result<LeaseContent, StoreError> {
+        let Self { config_json, seed, sweep, dataset_json, policy_json, resume, .. } = self;
         let place = format!("sweep {sweep}");
         let checkpoint = |json: String| {
             serde_json::from_str(&json).map_err(|error| inconsistent(place.clone(), format!("checkpoint `{json}`: {error}")))
         };
         let resume = resume.map(checkpoint).transpose()?;
-        Ok(Self {
+        Ok(LeaseContent {
             config_json,
             seed,
             dataset: dataset_from_json(&sweep, &dataset_json)?,

@@ -5,6 +5,7 @@
 //! state from which it came. The schema, which is open data, is documented in `migrations/`.
 
 pub mod backup;
+mod changes;
 mod checkpoints;
 mod control;
 mod error;
@@ -19,10 +20,12 @@ mod reports;
 mod sweeps;
 mod views;
 mod workers;
+mod writer;
 
 use std::{fs::File, path::PathBuf};
 
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::SqlitePool;
+use writer::{Turn, Writer};
 
 pub use checkpoints::StateRecord;
 pub use control::Changes;
@@ -39,16 +42,16 @@ pub use workers::{Greeting, WorkerRecord, WorkerState};
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    writer: SqlitePool,
+    writer: Writer,
     readers: SqlitePool,
     /// Keeps other coordinators out as long as it lives.
     _lock: File,
 }
 
 impl Store {
-    /// Begins a write. Taking the lock at once, not at the first write, makes a wait for another program end in success.
-    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    /// Waits for the turn to write, and begins a transaction.
+    async fn begin(&self) -> Result<Turn, StoreError> {
+        self.writer.begin().await
     }
 
     /// The write-ahead log, which has every commit that the database file may not have yet.

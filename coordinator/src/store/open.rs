@@ -8,13 +8,13 @@ use std::{
 };
 
 use sqlx::{
-    Connection, SqlitePool,
+    Connection, SqliteConnection,
     migrate::{MigrateError, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{
-    Store,
+    Store, Writer,
     error::{SQLITE_CANTOPEN, SQLITE_CORRUPT, SQLITE_FULL, SQLITE_IOERR_SHMSIZE, SQLITE_NOTADB, SQLITE_READONLY, code, primary_code},
 };
 
@@ -103,18 +103,17 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
         let classify = |error| opening(&path, error);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            // Where the disk is full SQLite ends a transaction by itself, and sqlx never hears of it: such a connection would refuse
-            // every further one.
-            .after_release(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
-            .connect_with(options.clone().create_if_missing(true))
+        let mut connection = SqliteConnection::connect_with(&options.clone().create_if_missing(true)).await.map_err(classify)?;
+        check(&mut connection, &path).await?;
+        migrate(&mut connection, &path).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            // A file does not go away as a server may.
+            .test_before_acquire(false)
+            .connect_with(options.clone().read_only(true))
             .await
             .map_err(classify)?;
-        check(&writer, &path).await?;
-        migrate(&writer, &path).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await.map_err(classify)?;
-        Ok(Self { path, writer, readers, _lock: lock })
+        Ok(Self { path, writer: Writer::new(connection, options), readers, _lock: lock })
     }
 }
 
@@ -131,12 +130,12 @@ fn lock(data_dir: &Path) -> Result<File, OpenError> {
 
 /// Damage in the middle would show only when someone asks for what was there, and until then more would be written around it. Takes about
 /// four seconds for each GiB.
-async fn check(writer: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+async fn check(writer: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let found: String = sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(writer).await.map_err(|error| opening(path, error))?;
     if found == "ok" { Ok(()) } else { Err(OpenError::Corrupt { path: path.to_owned(), problem: found }) }
 }
 
-async fn migrate(writer: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+async fn migrate(writer: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let known = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
     match MIGRATOR.run(writer).await {
         Ok(()) => Ok(()),

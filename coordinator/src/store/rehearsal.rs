@@ -50,6 +50,6 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         sqlx::query!("UPDATE sweeps SET state = 'completed', ended_ms = created_ms + 1 WHERE state = 'running'").execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 }

@@ -1,20 +1,26 @@
-//! One replicate: how it is read, and the one place where its state and its attempts' are written.
+//! One replicate: how it is read, and what an event does to it.
 
 use sqlx::SqliteConnection;
 
-use super::{StoreError, error::inconsistent};
+use super::{
+    StoreError,
+    changes::{self, Beginning, Change},
+    error::inconsistent,
+};
 use crate::{
     clock::Moment,
     domain::{
         failure::RetryPolicy,
         ids::{AttemptKey, AttemptNumber, ReplicateKey, WorkerId},
-        lifecycle::{AttemptChange, Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules, SweepState},
+        lifecycle::{Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules, SweepState},
         policy::Policy,
     },
 };
 
 /// A replicate as the store has it.
 pub(super) struct Loaded {
+    /// Where it was read by [`take`]: the event had not been taken before.
+    pub(super) is_news: bool,
     pub(super) id: i64,
     pub(super) trial_id: i64,
     pub(super) sweep_sequence: i64,
@@ -40,12 +46,14 @@ impl Loaded {
     }
 }
 
-/// Reads a replicate; none where it does not exist.
-pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) -> Result<Option<Loaded>, StoreError> {
-    let sweep = replicate.sweep.as_str();
-    let row = sqlx::query_as!(
-        ReplicateRow,
-        r#"SELECT r.id, r.trial_id, r.sweep_sequence, s.metric, s.policy_json, r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32", r.reason,
+/// Makes the query that reads one replicate, after other statements that go with it.
+macro_rules! select_replicate {
+    ($before:literal, $($argument:expr),+) => {
+        sqlx::query_as!(
+            ReplicateRow,
+            $before
+                + r#"SELECT changes() = 1 AS "has_changed!: bool",
+             r.id, r.trial_id, r.sweep_sequence, s.metric, s.policy_json, r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32", r.reason,
              r.ready_ms, r.elsewhere AS "elsewhere: bool",
              a.id AS "alive_id?", a.number AS "alive_number?: u32", a.worker_id AS "alive_worker?", a.slots AS "alive_slots?: u32",
              EXISTS (SELECT 1 FROM checkpoints c WHERE c.replicate_id = r.id) AS "has_checkpoints!: bool",
@@ -55,13 +63,43 @@ pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) ->
            FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
            LEFT JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running'
            WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
+            $($argument),+
+        )
+    };
+}
+
+/// Reads a replicate; none where it does not exist.
+pub(super) async fn load(tx: &mut SqliteConnection, replicate: &ReplicateKey) -> Result<Option<Loaded>, StoreError> {
+    let sweep = replicate.sweep.as_str();
+    let row = select_replicate!("", sweep, replicate.trial, replicate.replicate).fetch_optional(tx).await?;
+    row.map(Loaded::try_from).transpose()
+}
+
+/// Begins a transaction in which an event of a worker is taken: moves the worker's cursor to `seq`, unless it is there already, and reads
+/// the replicate that the event is about, none where it does not exist. [`Loaded::is_news`] says whether the cursor has moved.
+///
+/// A gap is let through: after a power cut the store may have forgotten events that the worker was told are stored.
+pub(super) async fn take(
+    tx: &mut SqliteConnection,
+    worker: &WorkerId,
+    seq: i64,
+    replicate: &ReplicateKey,
+    now_ms: i64,
+) -> Result<Option<Loaded>, StoreError> {
+    let (worker, sweep) = (worker.as_str(), replicate.sweep.as_str());
+    let rows = select_replicate!(
+        "BEGIN IMMEDIATE; UPDATE workers SET applied_seq = ?, last_seen_ms = ? WHERE id = ? AND applied_seq < ?; ",
+        seq,
+        now_ms,
+        worker,
+        seq,
         sweep,
         replicate.trial,
         replicate.replicate
     )
-    .fetch_optional(tx)
+    .fetch_all(tx)
     .await?;
-    row.map(Loaded::try_from).transpose()
+    rows.into_iter().next().map(Loaded::try_from).transpose()
 }
 
 /// Reads a replicate and performs what follows from `event`.
@@ -69,98 +107,22 @@ pub(super) async fn transition(
     tx: &mut SqliteConnection,
     replicate: &ReplicateKey,
     event: Event,
-    lease_reason: &str,
     at: Moment,
-) -> Result<(Loaded, Replicate), StoreError> {
+) -> Result<Replicate, StoreError> {
     let loaded = load(tx, replicate).await?.ok_or_else(|| no_such_replicate(replicate))?;
-    let next = perform(tx, replicate, &loaded, event, lease_reason, at).await?;
-    Ok((loaded, next))
+    perform(tx, &loaded, event, at).await
 }
 
 /// Performs what follows from `event`, and settles the sweep where this was its last open replicate.
-pub(super) async fn perform(
-    tx: &mut SqliteConnection,
-    replicate: &ReplicateKey,
-    loaded: &Loaded,
-    event: Event,
-    lease_reason: &str,
-    at: Moment,
-) -> Result<Replicate, StoreError> {
+pub(super) async fn perform(tx: &mut SqliteConnection, loaded: &Loaded, event: Event, at: Moment) -> Result<Replicate, StoreError> {
     let retry = loaded.retry()?;
     let following = loaded.replicate.apply(event, &Rules { retry: &retry, now_ms: at.now_ms, jitter: at.jitter })?;
-    write(tx, replicate, loaded, &following.next).await?;
-    if let Some(change) = following.attempt {
-        change_attempt(tx, replicate, loaded.id, change, lease_reason, at.now_ms).await?;
-    }
-    if following.next.status().is_final() && !loaded.others_open {
+    let next = following.next.clone();
+    changes::write(tx, &[Change::new(loaded.id, &loaded.replicate, following, Beginning::default())], at.now_ms).await?;
+    if next.status().is_final() && !loaded.others_open {
         settle_sweep(tx, loaded.sweep_sequence, at.now_ms).await?;
     }
-    Ok(following.next)
-}
-
-async fn write(tx: &mut SqliteConnection, replicate: &ReplicateKey, loaded: &Loaded, next: &Replicate) -> Result<(), StoreError> {
-    let (from, from_attempts) = (loaded.replicate.status().name(), loaded.replicate.attempts);
-    let (state, reason) = (next.status().name(), next.state.reason());
-    let (ready_ms, elsewhere) = match next.state {
-        ReplicateState::Queued { ready_ms, elsewhere, .. } => (ready_ms, elsewhere),
-        _ => (0, false),
-    };
-    let changed = sqlx::query!(
-        "UPDATE replicates SET state = ?, attempts = ?, faults = ?, reason = ?, ready_ms = ?, elsewhere = ?
-         WHERE id = ? AND state = ? AND attempts = ?",
-        state,
-        next.attempts,
-        next.faults,
-        reason,
-        ready_ms,
-        elsewhere,
-        loaded.id,
-        from,
-        from_attempts
-    )
-    .execute(tx)
-    .await?;
-    expect_one(changed.rows_affected(), replicate)
-}
-
-async fn change_attempt(
-    tx: &mut SqliteConnection,
-    replicate: &ReplicateKey,
-    replicate_id: i64,
-    change: AttemptChange,
-    lease_reason: &str,
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    let changed = match change {
-        AttemptChange::Begins { number, worker } => {
-            let worker = worker.as_str();
-            sqlx::query!(
-                "INSERT INTO attempts (replicate_id, number, worker_id, lease_reason, started_ms) VALUES (?, ?, ?, ?, ?)",
-                replicate_id,
-                number.0,
-                worker,
-                lease_reason,
-                now_ms
-            )
-            .execute(tx)
-            .await?
-        }
-        AttemptChange::Ends { number, state, reason, failure } => {
-            let (state, failure) = (state.name(), failure.map(|kind| kind.name()));
-            sqlx::query!(
-                "UPDATE attempts SET state = ?, reason = ?, failure = ?, ended_ms = ? WHERE replicate_id = ? AND number = ? AND state = 'running'",
-                state,
-                reason,
-                failure,
-                now_ms,
-                replicate_id,
-                number.0
-            )
-            .execute(tx)
-            .await?
-        }
-    };
-    expect_one(changed.rows_affected(), replicate)
+    Ok(next)
 }
 
 /// A sweep without open replicates has ended, unless a user has cancelled it.
@@ -186,10 +148,6 @@ pub(super) async fn settle_sweep(tx: &mut SqliteConnection, sequence: i64, now_m
     Ok(())
 }
 
-fn expect_one(changed: u64, replicate: &ReplicateKey) -> Result<(), StoreError> {
-    if changed == 1 { Ok(()) } else { Err(StoreError::Conflict(format!("replicate {replicate}"))) }
-}
-
 pub(super) fn no_such_replicate(replicate: &ReplicateKey) -> StoreError {
     inconsistent(format!("replicate {replicate}"), "is spoken of and does not exist")
 }
@@ -205,6 +163,7 @@ pub(super) fn policy_from_json(place: &str, json: &str) -> Result<Policy, StoreE
 }
 
 struct ReplicateRow {
+    has_changed: bool,
     id: i64,
     trial_id: i64,
     sweep_sequence: i64,
@@ -229,6 +188,7 @@ impl TryFrom<ReplicateRow> for Loaded {
 
     fn try_from(row: ReplicateRow) -> Result<Self, StoreError> {
         let ReplicateRow {
+            has_changed,
             id,
             trial_id,
             sweep_sequence,
@@ -261,6 +221,7 @@ impl TryFrom<ReplicateRow> for Loaded {
         };
         let replicate = Replicate { attempts, faults, state };
         Ok(Self {
+            is_news: has_changed,
             id,
             trial_id,
             sweep_sequence,

@@ -3,14 +3,14 @@
 //! The cursor of the worker and what the event does are one transaction: either both are stored or neither is.
 
 use serde::Serialize;
-use sqlx::SqliteConnection;
 
 use super::{
     Store, StoreError,
     checkpoints::{forget_resumed, retain, store_checkpoint},
     error::signed,
     logs::store_lines,
-    replicates::{Loaded, load, perform, unknown},
+    replicates::{Loaded, perform, take, unknown},
+    writer::Turn,
 };
 use crate::{
     clock::Moment,
@@ -103,14 +103,18 @@ impl Store {
         report: &Report,
         at: Moment,
     ) -> Result<Applied, StoreError> {
-        let mut tx = self.begin().await?;
-        let applied = if advance(&mut tx, worker, seq, at.now_ms).await? {
-            apply_fresh(&mut tx, worker, attempt, report, at).await?
-        } else {
-            Applied::Duplicate
-        };
-        tx.commit().await?;
-        Ok(applied)
+        let mut turn = self.writer.turn().await?;
+        match take(&mut turn, worker, signed("event number", seq)?, &attempt.replicate, at.now_ms).await? {
+            Some(loaded) if loaded.is_news => apply_news(turn, &loaded, worker, attempt, report, at).await,
+            Some(_) => {
+                turn.commit().await?;
+                Ok(Applied::Duplicate)
+            }
+            None => {
+                turn.commit().await?;
+                Ok(Applied::Dropped(unknown(attempt)))
+            }
+        }
     }
 
     /// Takes a worker's goodbye: it has left, and its cursor moves past that event.
@@ -119,148 +123,137 @@ impl Store {
     /// The database fails.
     pub async fn apply_goodbye(&self, worker: &WorkerId, seq: u64, now_ms: i64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        advance(&mut tx, worker, seq, now_ms).await?;
-        let id = worker.as_str();
-        sqlx::query!("UPDATE workers SET state = 'left' WHERE id = ?", id).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        let (id, seq) = (worker.as_str(), signed("event number", seq)?);
+        sqlx::query!(
+            "UPDATE workers SET state = 'left', applied_seq = MAX(applied_seq, ?), last_seen_ms = ? WHERE id = ?",
+            seq,
+            now_ms,
+            id
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await
     }
 }
 
-/// Moves the worker's cursor to `seq`; false where it is there already.
-///
-/// A gap is let through: after a power cut the store may have forgotten events that the worker was told are stored.
-async fn advance(tx: &mut SqliteConnection, worker: &WorkerId, seq: u64, now_ms: i64) -> Result<bool, StoreError> {
-    let (id, seq) = (worker.as_str(), signed("event number", seq)?);
-    let changed =
-        sqlx::query!("UPDATE workers SET applied_seq = ?1, last_seen_ms = ?2 WHERE id = ?3 AND applied_seq < ?1", seq, now_ms, id)
-            .execute(tx)
-            .await?;
-    Ok(changed.rows_affected() == 1)
-}
-
-async fn apply_fresh(
-    tx: &mut SqliteConnection,
+/// Does what a report says that had not been taken before, and ends the transaction.
+async fn apply_news(
+    mut turn: Turn,
+    loaded: &Loaded,
     worker: &WorkerId,
     attempt: &AttemptKey,
     report: &Report,
     at: Moment,
 ) -> Result<Applied, StoreError> {
-    let Some(loaded) = load(tx, &attempt.replicate).await? else { return Ok(Applied::Dropped(unknown(attempt))) };
     if let Err(refusal) = loaded.replicate.expect_running_on(attempt.number, worker) {
+        turn.commit().await?;
         return Ok(Applied::Dropped(refusal));
     }
     let freed = loaded.slots;
     let fail = |kind, message| Event::Fail { attempt: attempt.number, worker: worker.clone(), kind, message };
-    match report {
+    let applied = match report {
         Report::Progress(progress) => {
-            store_progress(tx, &loaded, progress).await?;
-            Ok(Applied::Counted { freed: 0 })
+            store_progress(turn, loaded, progress).await?;
+            return Ok(Applied::Counted { freed: 0 });
         }
         Report::Failed { kind, message } => {
             if *kind == FailureKind::Checkpoint {
-                forget_resumed(tx, &loaded).await?;
+                forget_resumed(&mut turn, loaded).await?;
             }
-            perform(tx, &attempt.replicate, &loaded, fail(*kind, message.clone()), "", at).await?;
-            Ok(Applied::Counted { freed })
+            perform(&mut turn, loaded, fail(*kind, message.clone()), at).await?;
+            Applied::Counted { freed }
         }
         Report::HandedBack { reason } => {
             let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: reason.clone() };
-            perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
-            Ok(Applied::Counted { freed })
+            perform(&mut turn, loaded, event, at).await?;
+            Applied::Counted { freed }
         }
         Report::Checkpointed(checkpoint) => {
-            store_checkpoint(tx, &loaded, checkpoint, at.now_ms).await?;
-            Ok(Applied::Counted { freed: 0 })
+            store_checkpoint(&mut turn, loaded, checkpoint, at.now_ms).await?;
+            Applied::Counted { freed: 0 }
         }
         Report::Logged(lines) => {
-            store_lines(tx, &loaded, lines, at.now_ms).await?;
-            Ok(Applied::Counted { freed: 0 })
+            store_lines(&mut turn, loaded, lines, at.now_ms).await?;
+            Applied::Counted { freed: 0 }
         }
         Report::Completed(outcome) => match outcome.check(&loaded.metric) {
             Ok(()) => {
                 let event = Event::Complete { attempt: attempt.number, worker: worker.clone() };
-                perform(tx, &attempt.replicate, &loaded, event, "", at).await?;
-                store_outcome(tx, &loaded, outcome).await?;
+                perform(&mut turn, loaded, event, at).await?;
                 if loaded.has_checkpoints {
-                    retain(tx, loaded.id).await?;
+                    retain(&mut turn, loaded.id).await?;
                 }
-                Ok(Applied::Counted { freed })
+                store_outcome(turn, loaded, outcome).await?;
+                return Ok(Applied::Counted { freed });
             }
             Err(problem) => {
-                perform(tx, &attempt.replicate, &loaded, fail(FailureKind::BadResult, problem.clone()), "", at).await?;
-                Ok(Applied::Rejected { problem, freed })
+                perform(&mut turn, loaded, fail(FailureKind::BadResult, problem.clone()), at).await?;
+                Applied::Rejected { problem, freed }
             }
         },
-    }
+    };
+    turn.commit().await?;
+    Ok(applied)
 }
 
 #[derive(Serialize)]
 struct Point<'a>(&'a str, i64, f64);
 
-async fn store_progress(tx: &mut SqliteConnection, loaded: &Loaded, progress: &Progress) -> Result<(), StoreError> {
-    let Some(attempt_id) = loaded.alive else { return Ok(()) };
+/// Notes progress, and ends the transaction.
+async fn store_progress(mut turn: Turn, loaded: &Loaded, progress: &Progress) -> Result<(), StoreError> {
     let (step, total_steps) = (signed("step", progress.step)?, signed("number of steps", progress.total_steps)?);
-    sqlx::query!("UPDATE attempts SET step = ?, total_steps = ? WHERE id = ?", step, total_steps, attempt_id).execute(&mut *tx).await?;
-    if progress.points.is_empty() {
-        return Ok(());
-    }
     let points = progress
         .points
         .iter()
         .map(|(name, step, value)| Ok(Point(name, signed("step", *step)?, *value)))
         .collect::<Result<Vec<_>, StoreError>>()?;
-    let json = serde_json::to_string(&points).expect("strings and finite numbers have a JSON form");
+    let points = serde_json::to_string(&points).expect("strings and finite numbers have a JSON form");
     // One statement for all points: a statement each would cost ten times as much.
     sqlx::query!(
-        "INSERT OR REPLACE INTO metric_points (attempt_id, name, step, value)
-         SELECT ?, value ->> 0, value ->> 1, CAST(value ->> 2 AS REAL) FROM json_each(?)",
-        attempt_id,
-        json
+        "UPDATE attempts SET step = ?, total_steps = ? WHERE id = ?;
+         INSERT OR REPLACE INTO metric_points (attempt_id, name, step, value)
+         SELECT ?, value ->> 0, value ->> 1, CAST(value ->> 2 AS REAL) FROM json_each(?);
+         COMMIT",
+        step,
+        total_steps,
+        loaded.alive,
+        loaded.alive,
+        points
     )
-    .execute(tx)
+    .execute(&mut *turn)
     .await?;
+    turn.committed();
     Ok(())
 }
 
-async fn store_outcome(tx: &mut SqliteConnection, loaded: &Loaded, outcome: &TrialOutcome) -> Result<(), StoreError> {
+/// Stores the result of a replicate that has just been completed, and ends the transaction.
+async fn store_outcome(mut turn: Turn, loaded: &Loaded, outcome: &TrialOutcome) -> Result<(), StoreError> {
     let TrialOutcome { metrics, metrics_by_step, wall_seconds, checkpoint, parameters } = outcome;
     let parameters = signed("number of parameters", *parameters)?;
+    let metrics = serde_json::to_string(metrics).expect("strings and finite numbers have a JSON form");
+    let by_step = serde_json::to_string(metrics_by_step).expect("strings and finite numbers have a JSON form");
     sqlx::query!(
-        "INSERT INTO results (replicate_id, attempt_id, wall_seconds, checkpoint, parameters) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO results (replicate_id, attempt_id, wall_seconds, checkpoint, parameters) VALUES (?, ?, ?, ?, ?);
+         INSERT INTO final_metrics (replicate_id, name, value) SELECT ?, key, CAST(value AS REAL) FROM json_each(?);
+         INSERT INTO step_metrics (replicate_id, name, step, value)
+         SELECT ?, m.key, s.key + 1, CAST(s.value AS REAL) FROM json_each(?) AS m, json_each(m.value) AS s;
+         UPDATE trials SET score = (SELECT AVG(m.value) FROM replicates r JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?
+           WHERE r.trial_id = trials.id AND r.state = 'completed') WHERE id = ?;
+         COMMIT",
         loaded.id,
         loaded.alive,
         wall_seconds,
         checkpoint,
-        parameters
-    )
-    .execute(&mut *tx)
-    .await?;
-    let metrics = serde_json::to_string(metrics).expect("strings and finite numbers have a JSON form");
-    sqlx::query!(
-        "INSERT INTO final_metrics (replicate_id, name, value) SELECT ?, key, CAST(value AS REAL) FROM json_each(?)",
+        parameters,
         loaded.id,
-        metrics
-    )
-    .execute(&mut *tx)
-    .await?;
-    sqlx::query!(
-        "UPDATE trials SET score = (SELECT AVG(m.value) FROM replicates r JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?1
-           WHERE r.trial_id = ?2 AND r.state = 'completed') WHERE id = ?2",
+        metrics,
+        loaded.id,
+        by_step,
         loaded.metric,
         loaded.trial_id
     )
-    .execute(&mut *tx)
+    .execute(&mut *turn)
     .await?;
-    for (name, values) in metrics_by_step {
-        let values = serde_json::to_string(values).expect("finite numbers have a JSON form");
-        sqlx::query!(
-            "INSERT INTO step_metrics (replicate_id, name, step, value) SELECT ?, ?, key + 1, CAST(value AS REAL) FROM json_each(?)",
-            loaded.id,
-            name,
-            values
-        )
-        .execute(&mut *tx)
-        .await?;
-    }
+    turn.committed();
     Ok(())
 }

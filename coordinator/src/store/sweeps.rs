@@ -165,7 +165,7 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        Ok(tx.commit().await?)
+        tx.commit().await
     }
 
     /// The sweep that a user means by an id, a unique prefix of one, or nothing for the newest.

@@ -70,6 +70,7 @@ impl Store {
         let Greeting { id, name, version, slots, traits } = greeting;
         let id = id.as_str();
         let traits = serde_json::to_string(traits).expect("strings and numbers have a JSON form");
+        let mut turn = self.writer.turn().await?;
         let health = sqlx::query_scalar!(
             "INSERT INTO workers (id, name, version, slots, traits_json, state, first_seen_ms, last_seen_ms)
                VALUES (?1, ?2, ?3, ?4, ?6, 'connected', ?5, ?5)
@@ -82,8 +83,9 @@ impl Store {
             now_ms,
             traits
         )
-        .fetch_one(&self.writer)
+        .fetch_one(&mut *turn)
         .await?;
+        turn.committed();
         stored(id, "health", &health)
     }
 
@@ -114,7 +116,9 @@ impl Store {
     /// The database fails.
     pub async fn forget(&self, worker: &WorkerId) -> Result<(), StoreError> {
         let id = worker.as_str();
-        sqlx::query!("UPDATE workers SET state = 'lost' WHERE id = ? AND state = 'connected'", id).execute(&self.writer).await?;
+        let mut turn = self.writer.turn().await?;
+        sqlx::query!("UPDATE workers SET state = 'lost' WHERE id = ? AND state = 'connected'", id).execute(&mut *turn).await?;
+        turn.committed();
         Ok(())
     }
 
