@@ -1,8 +1,10 @@
 //! More steps from the end of a training, on another worker: the bits of a run that was to have as many from the start.
 
+use std::fs;
+
 use serde_json::{Value, json};
 
-use crate::harness::{Coordinator, TINY_SWEEP, finish};
+use crate::harness::{Coordinator, TINY_SWEEP, finish, stdout_of};
 
 /// Two trials of so many steps, with evaluations on the way: one is due where the shorter sweep ends and the longer one does not.
 fn sweep(steps: u32) -> String {
@@ -74,4 +76,25 @@ fn a_wish_that_makes_no_sense_is_bad_input() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(2) && said.contains(says), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn a_result_does_not_depend_on_its_final_state() {
+    let coordinator = Coordinator::start();
+    let sweep = coordinator.submit(&TINY_SWEEP.replace("steps: 20,", "steps: 9000,"));
+    let _worker = coordinator.worker("w");
+    let first = format!("{sweep}/0");
+    coordinator.wait_for(&["show", &first], |trial| trial["replicates"][0]["attempts"][0]["step"].as_u64() >= Some(1));
+    // The data have been fetched; from now on nothing can be put.
+    let artifacts = coordinator.folder.path().join("tinysweep-data/artifacts");
+    fs::rename(&artifacts, artifacts.with_extension("away")).unwrap();
+    fs::write(&artifacts, "no folder").unwrap();
+    coordinator.wait_for_end(&sweep);
+    let found = &coordinator.json(&["show", &first])["replicates"][0];
+    assert_eq!((&found["state"], &found["states"]), (&json!("completed"), &json!([])));
+    let said = stdout_of(coordinator.command(&["logs", &first]));
+    assert!(said.contains("the state after step 9000 is not kept"), "{said}");
+    let output = finish(coordinator.command(&["extend", &sweep, "--top", "2", "--steps", "20000"]));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("not kept of trial 0 (replicate 0), trial 1 (replicate 0)"), "{said}");
 }
