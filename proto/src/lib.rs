@@ -4,6 +4,7 @@
 //! * [`config`]: the typed configuration of a trial, its names, ranges and counts.
 //! * [`dataset`]: tasks, benchmarks and content-addressed data sets.
 //! * [`metric`]: the metrics that a trial reports.
+//! * [`program`]: programs as trials, and how their commands are built.
 //! * [`address`] and [`connect`]: how a coordinator is addressed, token included, and reached.
 
 pub mod address;
@@ -12,6 +13,7 @@ pub mod connect;
 mod convert;
 pub mod dataset;
 pub mod metric;
+pub mod program;
 
 pub use convert::{Malformed, is_sha256};
 
