@@ -77,7 +77,8 @@ impl Bars {
                 self.screen.add(ProgressBar::new(0).with_style(style.expect("the template is right: a test draws it")))
             });
             bar.set_prefix(trial_name(trial));
-            bar.set_length(trial.total_steps);
+            // A program does not say how many there will be.
+            bar.set_length(trial.total_steps.max(trial.step));
             bar.set_position(trial.step);
             bar.set_message(trial_message(trial));
         }
@@ -109,7 +110,9 @@ impl Lines {
         let seconds = started.elapsed().as_secs();
         eprintln!("[{seconds:>4}s] {} {}/{} trials {}", sweep.id, ended(sweep), total(sweep), overall_message(progress, sweep));
         for trial in &progress.running {
-            eprintln!("        {} step {}/{} {}", trial_name(trial), trial.step, trial.total_steps, trial_message(trial));
+            // A program does not say how many there will be.
+            let total = if trial.total_steps > 0 { format!("/{}", trial.total_steps) } else { String::new() };
+            eprintln!("        {} step {}{total} {}", trial_name(trial), trial.step, trial_message(trial));
         }
     }
 }
@@ -128,7 +131,7 @@ fn overall_message(progress: &SweepProgress, sweep: &Sweep) -> String {
         parts.push(format!("{} failed", sweep.failed));
     }
     if let (Some(name), Some(metric)) = (&progress.best_name, progress.best_metric) {
-        parts.push(format!("best {metric:.4} ({name})"));
+        parts.push(format!("best {} ({name})", number(metric)));
     }
     parts.join(", ")
 }
@@ -154,6 +157,11 @@ pub fn duration(seconds: f64) -> String {
         60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
         _ => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
     }
+}
+
+/// A metric as people read it: with four decimals, or as many digits where it is too small or too large for that.
+pub fn number(value: f64) -> String {
+    if value != 0.0 && !(1e-3..1e6).contains(&value.abs()) { format!("{value:.4e}") } else { format!("{value:.4}") }
 }
 
 /// A sweep's state in a word.
@@ -188,6 +196,11 @@ mod tests {
     #[test]
     fn durations() {
         assert_eq!(["0s", "1m05s", "2h00m"].map(String::from), [duration(0.2), duration(65.0), duration(7200.0)]);
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!([0.25, 3e-5, 0.0, -2.5e7].map(number), ["0.2500", "3.0000e-5", "0.0000", "-2.5000e7"]);
     }
 
     #[test]

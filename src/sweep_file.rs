@@ -1,8 +1,8 @@
 //! A sweep file and its data, checked before anything is sent or trained.
 
-use std::{fmt::Display, fs, io::Read, path::Path};
+use std::{fs, io::Read, path::Path};
 
-use tinysweep_coordinator::domain::spec::{PartSpec, SweepSpec};
+use tinysweep_coordinator::domain::spec::{ModelSweep, PartSpec, SweepSpec};
 use tinysweep_proto::{CHUNK_BYTES, dataset::DataFile, v1};
 use tinysweep_worker::data::{ArcRequest, DataRequest, Part, PreparedData, prepare, sudoku::Ratings};
 
@@ -23,8 +23,8 @@ pub struct SweepFile {
     pub file_name: String,
     /// What it says.
     pub spec: SweepSpec,
-    /// Its puzzles.
-    pub data: PreparedData,
+    /// Its puzzles; none for a program, which brings its own data.
+    pub data: Option<PreparedData>,
 }
 
 impl SweepFile {
@@ -34,50 +34,59 @@ impl SweepFile {
         let yaml = read_text(path).map_err(|problem| Failure::bad_input(format!("{file_name}: {problem}")))?;
         let spec = SweepSpec::parse(&yaml, &file_name).map_err(Failure::bad_input)?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let part = |part: &Option<PartSpec>| {
-            part.as_ref().map(|part| match part {
-                PartSpec::Path(file) => Part::File(folder.join(file)),
-                PartSpec::Count(count) => Part::Generate(*count as usize),
-            })
-        };
-        let wanted = DataRequest {
-            benchmark: spec.benchmark,
-            train: part(&spec.data.train),
-            test: part(&spec.data.test),
-            seed: spec.data.seed,
-            givens: spec.data.givens,
-            ratings: spec.data.rating.map_or(Ratings::ANY, |(least, most)| Ratings { least, most }),
-            official: Vec::new(),
-            arc: spec.data.arc.as_ref().map(|arc| ArcRequest {
-                training: arc.training.iter().map(|file| folder.join(file)).collect(),
-                evaluation: folder.join(&arc.evaluation),
-                augmentations: arc.augmentations,
-                seed: arc.seed,
-                allow_overlap: arc.allow_overlap,
-            }),
-        };
-        let wrong = |problem: &dyn Display| Failure::bad_input(format!("{file_name}: data: {problem}"));
-        let wanted = hub::complete(wanted).map_err(|problem| wrong(&problem))?;
-        let data = prepare(&wanted).map_err(|problem| wrong(&problem))?;
+        let data = spec.models().map(|models| puzzles(models, folder));
+        let data = data.transpose().map_err(|problem| Failure::bad_input(format!("{file_name}: data: {problem}")))?;
         Ok(Self { yaml, file_name, spec, data })
     }
 
     /// Puts the data into the coordinator's store, unless it has them, and submits the sweep. What the coordinator has to say of it goes
-    /// to standard error.
-    pub async fn submit(&self, client: &Client) -> Result<v1::Sweep, Failure> {
-        put(client, &self.data.dataset.train, &self.data.train).await?;
-        put(client, &self.data.dataset.test, &self.data.test).await?;
+    /// to standard error, but for why none of its workers can run it, which is returned with the sweep and may be empty.
+    pub async fn submit(&self, client: &Client) -> Result<(v1::Sweep, String), Failure> {
+        if let Some(data) = &self.data {
+            put(client, &data.dataset.train, &data.train).await?;
+            put(client, &data.dataset.test, &data.test).await?;
+        }
         let message = v1::SubmitSweepRequest {
             yaml: self.yaml.clone(),
             file_name: self.file_name.clone(),
-            dataset: Some((&self.data.dataset).into()),
+            dataset: self.data.as_ref().map(|data| (&data.dataset).into()),
         };
-        let v1::SubmitSweepResponse { sweep, note } = client.sweeps().submit_sweep(request(message)).await.map_err(refused)?.into_inner();
+        let v1::SubmitSweepResponse { sweep, note, waits } =
+            client.sweeps().submit_sweep(request(message)).await.map_err(refused)?.into_inner();
         if !note.is_empty() {
             eprintln!("note: {note}");
         }
-        sweep.ok_or_else(|| anyhow::anyhow!("the coordinator's answer has no sweep").into())
+        Ok((sweep.ok_or_else(|| anyhow::anyhow!("the coordinator's answer has no sweep"))?, waits))
     }
+}
+
+/// Reads or generates what `models` are trained and measured on. Paths are relative to `folder`; the error is for people.
+fn puzzles(models: &ModelSweep, folder: &Path) -> Result<PreparedData, String> {
+    let data = &models.data;
+    let part = |part: &Option<PartSpec>| {
+        part.as_ref().map(|part| match part {
+            PartSpec::Path(file) => Part::File(folder.join(file)),
+            PartSpec::Count(count) => Part::Generate(*count as usize),
+        })
+    };
+    let wanted = DataRequest {
+        benchmark: models.benchmark,
+        train: part(&data.train),
+        test: part(&data.test),
+        seed: data.seed,
+        givens: data.givens,
+        ratings: data.rating.map_or(Ratings::ANY, |(least, most)| Ratings { least, most }),
+        official: Vec::new(),
+        arc: data.arc.as_ref().map(|arc| ArcRequest {
+            training: arc.training.iter().map(|file| folder.join(file)).collect(),
+            evaluation: folder.join(&arc.evaluation),
+            augmentations: arc.augmentations,
+            seed: arc.seed,
+            allow_overlap: arc.allow_overlap,
+        }),
+    };
+    let wanted = hub::complete(wanted).map_err(|problem| problem.to_string())?;
+    prepare(&wanted).map_err(|problem| problem.to_string())
 }
 
 fn read_text(path: &Path) -> Result<String, String> {

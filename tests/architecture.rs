@@ -100,8 +100,17 @@ fn the_process_of_a_slot_knows_messages_and_no_network() {
 
 #[test]
 fn the_session_knows_no_tensor() {
-    let session =
-        ["agent.rs", "attempt.rs", "outbox.rs", "datasets.rs", "assignment.rs", "slot/mod.rs", "slot/supervisor.rs", "slot/process.rs"];
+    let session = [
+        "agent.rs",
+        "program",
+        "attempt.rs",
+        "outbox.rs",
+        "datasets.rs",
+        "assignment.rs",
+        "slot/mod.rs",
+        "slot/supervisor.rs",
+        "slot/process.rs",
+    ];
     let session = session.map(|name| format!("worker/src/{name}"));
     let places: Vec<_> = session.iter().map(String::as_str).chain(["coordinator/src", "proto/src"]).collect();
     assert_absent(&places, &["candle", "Examples", "crate::train"]);

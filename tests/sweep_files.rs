@@ -29,7 +29,8 @@ fn is_asked_twice<T>(sweeps: &BTreeMap<String, T>, stem: &str) -> bool {
 
 /// Operations to train one replicate.
 fn train_flops(spec: &SweepSpec, trial: &Proposal) -> f64 {
-    size(&trial.config, &spec.benchmark.task.shape(1)).train_flops_per_step as f64 * trial.config.train.steps as f64
+    let (config, benchmark) = (trial.config.model().unwrap(), spec.models().unwrap().benchmark);
+    size(config, &benchmark.task.shape(1)).train_flops_per_step as f64 * config.train.steps as f64
 }
 
 #[test]
@@ -45,6 +46,16 @@ fn every_file_is_right_and_says_its_question_and_its_cost() {
 }
 
 #[test]
+fn programs_are_beside_their_files() {
+    let sweeps = sweeps();
+    let programs: Vec<_> = sweeps.values().filter_map(|(_, spec, _)| Some(spec.program()?.program.program.clone())).collect();
+    assert_eq!(programs, ["sweeps/program.sh"]);
+    for program in programs {
+        assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(&program).is_file(), "{program}");
+    }
+}
+
+#[test]
 fn every_question_has_a_small_twin_that_varies_the_same() {
     let sweeps = sweeps();
     let varied = |trials: &[Proposal]| {
@@ -54,9 +65,10 @@ fn every_question_has_a_small_twin_that_varies_the_same() {
     };
     for (stem, (_, _, small)) in sweeps.iter().filter_map(|(stem, sweep)| Some((stem.strip_suffix("-small")?, sweep))) {
         let (_, spec, full) = sweeps.get(stem).unwrap_or_else(|| panic!("{stem}-small has no {stem}"));
-        assert_eq!(spec.benchmark.name, "sudoku-extreme", "{stem}");
+        let models = spec.models().unwrap();
+        assert_eq!(models.benchmark.name, "sudoku-extreme", "{stem}");
         // Lists differ in which items fit on a laptop, and the seeds of the small sweep are those of another comparison.
-        if spec.listed.len() == 1 && stem != "seeds" {
+        if models.listed.len() == 1 && stem != "seeds" {
             assert_eq!(varied(full), varied(small), "{stem}");
         }
     }

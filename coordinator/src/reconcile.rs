@@ -127,12 +127,13 @@ async fn assign(shared: &Shared, assignments: Vec<Assignment>) -> Result<(), Sto
 
 /// The command that hands an attempt to a worker.
 pub fn lease(attempt: &AttemptKey, content: LeaseContent) -> Command {
-    let LeaseContent { config_json, seed, dataset, policy, resume } = content;
+    let LeaseContent { config_json, seed, dataset, program, policy, resume } = content;
     Command::Lease(Lease {
         attempt: Some(attempt_ref(attempt)),
         config_json,
         seed,
-        dataset: Some((&dataset).into()),
+        dataset: dataset.as_ref().map(Into::into),
+        program: program.as_ref().map(Into::into),
         resume: resume.map(checkpoint_message),
         checkpoint_secs: policy.checkpoint_secs,
         timeout_secs: policy.timeout_secs,

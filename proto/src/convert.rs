@@ -1,7 +1,8 @@
-//! Data sets between their typed form and their message.
+//! Data sets and programs between their typed form and their message.
 
 use crate::{
     dataset::{DataFile, Dataset, Format, Task, benchmark},
+    program::Program,
     v1,
 };
 
@@ -80,6 +81,25 @@ impl TryFrom<v1::DataFile> for DataFile {
             return Err(malformed("data_file.sha256", "must be 64 lower-case hex digits"));
         }
         Ok(Self { origin, format, sha256, bytes, examples })
+    }
+}
+
+impl From<&Program> for v1::Program {
+    fn from(program: &Program) -> Self {
+        let Program { program, command, metric } = program.clone();
+        Self { program, command, metric }
+    }
+}
+
+impl TryFrom<v1::Program> for Program {
+    type Error = Malformed;
+
+    fn try_from(message: v1::Program) -> Result<Self, Malformed> {
+        let v1::Program { program, command, metric } = message;
+        if command.is_empty() {
+            return Err(malformed("program.command", "is empty"));
+        }
+        Ok(Self { program, command, metric })
     }
 }
 

@@ -35,6 +35,7 @@ use std::io::IsTerminal;
 
 use clap::{Parser, Subcommand};
 use tinysweep_proto::v1::SweepVerb;
+use tinysweep_worker::program;
 use tracing_subscriber::EnvFilter;
 
 use crate::{environment, failure::Failure};
@@ -118,6 +119,9 @@ enum Command {
     Parity(parity::ParityArgs),
     /// Copy a coordinator's store, also while it runs
     Backup(backup::BackupArgs),
+    /// End the programs of a worker that has died: a worker that runs programs starts this
+    #[command(hide = true, name = program::REAPER_ARGUMENT)]
+    Reap,
 }
 
 /// Runs the command.
@@ -172,6 +176,10 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
             parity::execute(&args)
         }
         Command::Backup(args) => block_on(backup::execute(args)),
+        Command::Reap => {
+            program::reap();
+            Ok(())
+        }
     }
 }
 

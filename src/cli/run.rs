@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::Args;
-use tinysweep_coordinator::server::{Coordinator, Settings};
+use tinysweep_coordinator::{
+    domain::configuration::Configuration,
+    server::{Coordinator, Settings},
+};
 use tinysweep_proto::{
     address::Address,
     v1::{ControlSweepRequest, GetLeaderboardRequest, GetSweepRequest, ListSweepsRequest, SweepState, SweepVerb},
@@ -41,6 +44,8 @@ pub struct RunArgs {
     slots: Option<u16>,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    commands: worker::CommandsArgs,
     /// Where the database, the data sets and the worker's folder are kept; `tinysweep serve` finds the sweep there later
     #[arg(long, env = "TINYSWEEP_DATA_DIR", default_value = "tinysweep-data")]
     data_dir: PathBuf,
@@ -56,6 +61,10 @@ pub async fn execute(args: RunArgs) -> Result<(), Failure> {
     args.shown.check()?;
     args.device.open()?; // before anything else: the worker would only fail, again and again
     let file = SweepFile::load(&args.file)?;
+    if file.spec.models().is_some() {
+        args.shown.check_columns(&[])?; // what a program reports only its end shows
+    }
+    check_program(&args.commands, &file)?;
     let loopback = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
     let settings = Settings { listen: loopback, ..Settings::new(args.data_dir.clone()) };
     let coordinator = Coordinator::bind(settings).await.map_err(start_failure)?;
@@ -69,16 +78,37 @@ pub async fn execute(args: RunArgs) -> Result<(), Failure> {
     result
 }
 
+/// Refuses a program that may not or cannot run here: the worker of a run is started where it is, and would only say the same.
+fn check_program(commands: &worker::CommandsArgs, file: &SweepFile) -> Result<(), Failure> {
+    let settings = commands.settings()?;
+    let Some(sweep) = file.spec.program() else { return Ok(()) };
+    let wrong = |problem: &str| Failure::bad_input(format!("{}: {problem}", file.file_name));
+    let settings = settings.ok_or_else(|| wrong("runs a program, which is only done with --allow-commands"))?;
+    let first = file.spec.proposals().map_err(Failure::bad_input)?.into_iter().next();
+    match first.map(|trial| trial.config) {
+        Some(Configuration::Program(parameters)) => settings.check(&sweep.program, &parameters).map_err(|problem| wrong(&problem)),
+        _ => Ok(()),
+    }
+}
+
 async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<(), Failure> {
     let client = Client::connect(address).await?;
     mention_unfinished(&client, &args.data_dir).await?;
-    let submitted = file.submit(&client).await?;
+    let (submitted, _) = file.submit(&client).await?; // its worker is yet to come
     let slots = args.slots.map_or_else(|| args.device.slots(), usize::from).min(submitted.queued.max(1) as usize);
-    eprintln!(
-        "sweep {} ({}): {} trials, {slots} at once; the dataset has {} training and {} test puzzles",
-        submitted.id, submitted.name, submitted.trials, file.data.dataset.train.examples, file.data.dataset.test.examples
-    );
-    let crew = Crew { address: address.clone(), folder: args.data_dir.join("worker"), device: args.device.name, slots };
+    let puzzles = file
+        .data
+        .as_ref()
+        .map(|data| format!("; the dataset has {} training and {} test puzzles", data.dataset.train.examples, data.dataset.test.examples));
+    let (id, name, trials) = (&submitted.id, &submitted.name, submitted.trials);
+    eprintln!("sweep {id} ({name}): {trials} trials, {slots} at once{}", puzzles.unwrap_or_default());
+    let crew = Crew {
+        address: address.clone(),
+        folder: args.data_dir.join("worker"),
+        device: args.device.name,
+        slots,
+        commands: args.commands.clone(),
+    };
     let state = tokio::select! {
         state = watch::follow(&client, &submitted.id) => state?,
         failure = crew.keep_working() => return Err(failure),
@@ -129,6 +159,7 @@ struct Crew {
     device: DeviceName,
     /// Trials at once.
     slots: usize,
+    commands: worker::CommandsArgs,
 }
 
 impl Crew {
@@ -161,6 +192,9 @@ impl Crew {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["worker", "--leave-with-stdin", "--slots", &self.slots.to_string(), "--device", &self.device.to_string()]);
         command.arg("--work-dir").arg(&self.folder).arg("--join").arg(self.address.to_string());
+        if self.commands.allow_commands {
+            command.arg("--allow-commands").args(self.commands.pass_env.iter().flat_map(|name| ["--pass-env", name]));
+        }
         Ok(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log).kill_on_drop(true).spawn()?)
     }
 

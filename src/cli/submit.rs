@@ -28,7 +28,10 @@ pub struct SubmitArgs {
 pub async fn execute(args: SubmitArgs) -> Result<(), Failure> {
     let file = SweepFile::load(&args.file)?;
     let client = Client::connect(&args.coordinator.coordinator).await?;
-    let sweep = file.submit(&client).await?;
+    let (sweep, waits) = file.submit(&client).await?;
+    if !waits.is_empty() {
+        eprintln!("note: {waits}");
+    }
     match args.output {
         Format::Json => {
             output::write(&(serde_json::to_string_pretty(&json!({"sweep": sweep.id, "name": sweep.name, "trials": sweep.trials}))? + "\n"))

@@ -53,6 +53,17 @@ pub struct SweepView<'a> {
     priority: i32,
     share: u32,
     max_parallel: Option<u32>,
+    /// What its trials run; none for the built-in models.
+    program: Option<ProgramView<'a>>,
+}
+
+/// A program's JSON form.
+#[derive(Serialize)]
+struct ProgramView<'a> {
+    /// What `${program}` stands for.
+    program: &'a str,
+    /// Its macros are not expanded.
+    command: &'a [String],
 }
 
 impl<'a> From<&'a Sweep> for SweepView<'a> {
@@ -74,6 +85,7 @@ impl<'a> From<&'a Sweep> for SweepView<'a> {
             priority: sweep.priority,
             share: sweep.share,
             max_parallel: sweep.max_parallel,
+            program: sweep.program.as_ref().map(|program| ProgramView { program: &program.program, command: &program.command }),
             created_ms: sweep.created_ms,
             ended_ms: sweep.ended_ms,
         }

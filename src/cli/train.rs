@@ -42,6 +42,12 @@ pub struct TrainArgs {
 pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
     let device = args.device.open()?;
     let file = SweepFile::load(&args.file)?;
+    let Some(data) = &file.data else {
+        return Err(Failure::bad_input(format!(
+            "{}: runs a program; `train` trains one of the built-in models, and `tinysweep run --allow-commands` runs programs",
+            file.file_name
+        )));
+    };
     let proposals = file.spec.proposals().map_err(Failure::bad_input)?;
     let [proposal] = proposals.as_slice() else {
         return Err(Failure::bad_input(format!(
@@ -50,14 +56,15 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
             proposals.len()
         )));
     };
-    let dataset = &file.data.dataset;
-    let train_set = decode(&file.data.train, &dataset.train, dataset.task, Split::Train).map_err(Failure::bad_input)?;
-    let test_set = decode(&file.data.test, &dataset.test, dataset.task, Split::Test).map_err(Failure::bad_input)?;
-    let mut bar = Bar::new(proposal.config.train.steps as u64);
-    let task = Task { config: &proposal.config, seed: args.seed, train: &train_set, test: &test_set, device: &device };
+    let config = proposal.config.model().expect("a sweep that has puzzles is one of models");
+    let dataset = &data.dataset;
+    let train_set = decode(&data.train, &dataset.train, dataset.task, Split::Train).map_err(Failure::bad_input)?;
+    let test_set = decode(&data.test, &dataset.test, dataset.task, Split::Test).map_err(Failure::bad_input)?;
+    let mut bar = Bar::new(config.train.steps as u64);
+    let task = Task { config, seed: args.seed, train: &train_set, test: &test_set, device: &device };
     let outcome = train(task, None, &mut bar)?;
     bar.0.finish();
-    checkpoint::save(&args.out, &outcome.model, &proposal.config, dataset.task)?;
+    checkpoint::save(&args.out, &outcome.model, config, dataset.task)?;
     if let Some(votes) = &outcome.votes {
         votes.save(&args.out)?;
     }

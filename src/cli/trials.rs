@@ -9,7 +9,7 @@ use crate::{
     client::{Client, CoordinatorArgs, refused, request},
     failure::Failure,
     output::{self, Format, Table},
-    progress::trial_state_name,
+    progress::{number, trial_state_name},
 };
 
 /// Arguments of `trials`.
@@ -99,7 +99,7 @@ impl TrialView<'_> {
             if self.baseline { format!("{} (baseline)", self.name) } else { self.name.to_owned() },
             self.state.to_owned(),
             format!("{}/{}", self.completed, self.replicates),
-            self.metric.map_or(String::new(), |metric| format!("{metric:.4}")),
+            self.metric.map_or(String::new(), number),
             self.reason.to_owned(),
         ]
     }

@@ -8,6 +8,7 @@ use tinysweep_worker::{
     agent::{self, Settings},
     device::DeviceName,
     folders::Folders,
+    program,
     slot::Slots,
 };
 
@@ -37,9 +38,32 @@ pub struct WorkerArgs {
     /// Leave after so many trials
     #[arg(long, env = "TINYSWEEP_COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+    #[command(flatten)]
+    commands: CommandsArgs,
     /// Leave when standard input ends: a worker that was started by another program then never outlives it
     #[arg(long, hide = true)]
     leave_with_stdin: bool,
+}
+
+/// What sweeps may run here beside the built-in models.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CommandsArgs {
+    /// Let sweeps run programs on this machine, with all that you may do here: anybody who can submit a sweep can then do it too
+    #[arg(long, env = "TINYSWEEP_ALLOW_COMMANDS")]
+    pub allow_commands: bool,
+    /// Further environment variables that programs get; may be given several times
+    #[arg(long, value_name = "NAME", env = "TINYSWEEP_PASS_ENV", value_delimiter = ',')]
+    pub pass_env: Vec<String>,
+}
+
+impl CommandsArgs {
+    /// How programs are run; none where they are not allowed.
+    pub fn settings(&self) -> Result<Option<program::Settings>, Failure> {
+        if !self.allow_commands && !self.pass_env.is_empty() {
+            return Err(Failure::bad_input("--pass-env means nothing without --allow-commands"));
+        }
+        Ok(self.allow_commands.then(|| program::Settings::of_this_process(&self.pass_env)).transpose()?)
+    }
 }
 
 /// Works until it is told to leave, or as many trials as it is to run have ended.
@@ -59,6 +83,7 @@ pub async fn execute(args: WorkerArgs) -> Result<(), Failure> {
         host,
         labels: args.labels.into_iter().collect(),
         count: args.count,
+        programs: args.commands.settings()?,
     };
     agent::run(settings, Arc::new(trainers), leave::wishes(args.leave_with_stdin)).await.map_err(Failure::bad_input)
 }

@@ -28,7 +28,7 @@ pub async fn execute(args: WorkersArgs) -> Result<(), Failure> {
     let client = Client::connect(&args.coordinator.coordinator).await?;
     let workers = client.sweeps().list_workers(request(ListWorkersRequest {})).await.map_err(refused)?.into_inner().workers;
     let views: Vec<_> = workers.iter().map(WorkerView::from).collect();
-    let headers = vec!["worker", "name", "state", ">slots", ">running", "version", "withheld"];
+    let headers = vec!["worker", "name", "state", ">slots", ">running", "version", "commands", "withheld"];
     let rows = views.iter().map(WorkerView::cells).collect();
     output::print(args.output, &Table { headers, rows }, &json!({ "workers": views }))
 }
@@ -46,13 +46,15 @@ struct WorkerView<'a> {
     device: &'a str,
     memory_mib: u64,
     labels: BTreeMap<&'a str, &'a str>,
+    /// Whether its owner lets sweeps run programs on it.
+    commands: bool,
     /// Why it gets no work now.
     withheld: &'a str,
 }
 
 impl<'a> From<&'a Worker> for WorkerView<'a> {
     fn from(worker: &'a Worker) -> Self {
-        let Worker { id, name, state, slots, running, version, last_seen_ms, withheld, labels, device, memory_mib } = worker;
+        let Worker { id, name, state, slots, running, version, last_seen_ms, withheld, labels, device, memory_mib, commands } = worker;
         Self {
             worker: id,
             name,
@@ -63,6 +65,7 @@ impl<'a> From<&'a Worker> for WorkerView<'a> {
             last_seen_ms: *last_seen_ms,
             device,
             memory_mib: *memory_mib,
+            commands: *commands,
             labels: labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
             withheld,
         }
@@ -72,6 +75,7 @@ impl<'a> From<&'a Worker> for WorkerView<'a> {
 impl WorkerView<'_> {
     fn cells(&self) -> Vec<String> {
         let (slots, running) = (self.slots.to_string(), self.running.to_string());
-        [self.worker, self.name, self.state, &slots, &running, self.version, self.withheld].map(ToOwned::to_owned).into()
+        let commands = if self.commands { "allowed" } else { "" };
+        [self.worker, self.name, self.state, &slots, &running, self.version, commands, self.withheld].map(ToOwned::to_owned).into()
     }
 }

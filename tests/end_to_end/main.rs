@@ -14,6 +14,8 @@ mod failures;
 mod handoff;
 mod harness;
 mod parity;
+#[cfg(unix)]
+mod programs;
 mod pull;
 mod run;
 mod separate_processes;

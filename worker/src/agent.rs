@@ -35,6 +35,7 @@ use crate::{
     folders::Folders,
     leave::{Leave, Leaving},
     outbox::Outbox,
+    program::{self, Programs},
 };
 
 /// What a worker is told when it starts.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub memory_mib: u64,
     /// Attempts after which the worker leaves; none for no limit.
     pub count: Option<u64>,
+    /// How it runs programs; none where its owner allows none.
+    pub programs: Option<program::Settings>,
 }
 
 /// Why a worker ended other than by being told to.
@@ -147,7 +150,10 @@ struct Agent {
 impl Agent {
     fn new(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::Receiver<Leave>) -> Self {
         let (says, said) = mpsc::unbounded_channel();
-        let surroundings = Surroundings { datasets: Datasets::new(settings.folders.clone()), trainers, host: settings.host.clone() };
+        let programs = settings.programs.clone();
+        let programs = programs.map(|programs| Arc::new(Programs::new(programs, settings.slots, settings.folders.clone())));
+        let surroundings =
+            Surroundings { datasets: Datasets::new(settings.folders.clone()), trainers, host: settings.host.clone(), programs };
         Self {
             worker_id: format!("{:016x}", rand::rng().random::<u64>()),
             outbox: Outbox::default(),
@@ -175,6 +181,7 @@ impl Agent {
             labels: self.settings.labels.clone().into_iter().collect(),
             device: self.settings.device.kind().into(),
             memory_mib: self.settings.memory_mib,
+            commands: self.settings.programs.is_some(),
         }
     }
 

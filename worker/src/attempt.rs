@@ -21,6 +21,7 @@ use crate::{
     assignment::{Assignment, Order, Orders, Said, Trainers, failed, log_line},
     datasets::{Datasets, FetchError},
     handoff::{self, HandoffError},
+    program::{self, Programs},
 };
 
 /// Pause before a fetch from a coordinator that was away is tried again.
@@ -38,6 +39,8 @@ pub struct Surroundings {
     pub trainers: Arc<dyn Trainers>,
     /// Of this machine, for people who look for a checkpoint.
     pub host: String,
+    /// What runs programs; none where the owner of this worker allows none.
+    pub programs: Option<Arc<Programs>>,
 }
 
 /// A lease that cannot be run as it stands.
@@ -71,6 +74,9 @@ pub async fn run(
     orders: Orders,
     says: UnboundedSender<(AttemptRef, Event)>,
 ) {
+    if lease.program.is_some() {
+        return program::run(attempt, lease, surroundings.programs.clone(), &surroundings.host, orders, says).await;
+    }
     // A configuration that cannot be read has no last state either; whoever trains will say so.
     let last_step = config::parse(&lease.config_json).ok().filter(|_| lease.checkpoint_end).map(|config| config.train.steps as u64);
     let voice = Voice { attempt, says, host: surroundings.host.clone(), last_step };

@@ -19,12 +19,21 @@ impl Folders {
         self.0.join("data").join(&file.sha256)
     }
 
-    /// The model that an attempt has trained. A sweep's id is the coordinator's to choose: only letters, digits and dashes of it become
-    /// part of a path.
-    pub fn checkpoint(&self, attempt: &AttemptRef) -> PathBuf {
-        let sweep: String = attempt.sweep.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        self.0.join("checkpoints").join(format!("{sweep}-{}-{}", attempt.trial, attempt.replicate))
+    /// What a program has to itself while it runs.
+    pub fn scratch(&self, attempt: &AttemptRef) -> PathBuf {
+        self.0.join("programs").join(format!("{}-{}", name(attempt), attempt.attempt))
     }
+
+    /// The model that an attempt has trained, or what a program has left of its replicate.
+    pub fn checkpoint(&self, attempt: &AttemptRef) -> PathBuf {
+        self.0.join("checkpoints").join(name(attempt))
+    }
+}
+
+/// A sweep's id is the coordinator's to choose: only letters, digits and dashes of it become part of a path.
+fn name(attempt: &AttemptRef) -> String {
+    let sweep: String = attempt.sweep.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    format!("{sweep}-{}-{}", attempt.trial, attempt.replicate)
 }
 
 #[cfg(test)]

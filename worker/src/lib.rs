@@ -3,6 +3,7 @@
 //! From the network down to the numbers:
 //! * [`agent`], [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`], [`folders`]: the session with the coordinator; knows no tensor.
 //! * [`assignment`]: what the session and whoever trains have to say to each other. [`slot`]: a process for each slot.
+//! * [`program`]: any program as a trial, in place of a built-in model.
 //! * [`runner`]: one attempt in such a process; below it nothing knows the network.
 //! * [`train`], [`trainer`], [`state`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
 //! * [`predict`]: one puzzle answered, step by step.
@@ -31,6 +32,7 @@ pub mod optim;
 pub mod outbox;
 pub mod parity;
 pub mod predict;
+pub mod program;
 pub mod random;
 pub mod report;
 pub mod runner;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use tinysweep_proto::v1::{AttemptRef, Checkpointed, Progress, WorkerEvent, worker_event::Event};
+use tinysweep_proto::v1::{AttemptRef, Checkpointed, LogLines, Progress, WorkerEvent, worker_event::Event};
 use tracing::warn;
 
 /// The most metric points that one message carries.
@@ -11,10 +11,13 @@ const POINTS_PER_MESSAGE: usize = 5_000;
 /// The most metric points that wait without a connection: hours of a fast trial's.
 const POINTS_WAITING: usize = 200_000;
 
+/// The most bytes of lines for people that wait without a connection; a coordinator keeps no more of them either.
+const LOG_BYTES_WAITING: usize = 16 << 20;
+
 /// Events that the coordinator has not acknowledged, in the order of their numbers.
 ///
 /// It stays small without a connection too: reports of one attempt merge while they wait, of an attempt's states of training the last one
-/// waits, and beyond [`POINTS_WAITING`] metric points no further ones are taken. Ends of attempts always are.
+/// waits, and beyond [`POINTS_WAITING`] metric points and [`LOG_BYTES_WAITING`] of lines no further ones are taken. Ends of attempts always are.
 #[derive(Debug, Default)]
 pub struct Outbox {
     last_seq: u64,
@@ -25,6 +28,12 @@ pub struct Outbox {
     points: usize,
     /// Points that were not taken.
     dropped: usize,
+    /// Bytes of lines in `waiting`.
+    log_bytes: usize,
+}
+
+fn log_bytes(event: &LogLines) -> usize {
+    event.lines.iter().map(String::len).sum()
 }
 
 impl Outbox {
@@ -41,6 +50,14 @@ impl Outbox {
             Event::Checkpointed(checkpointed) => {
                 self.forget_older(&checkpointed);
                 Event::Checkpointed(checkpointed)
+            }
+            Event::LogLines(lines) => {
+                let bytes = log_bytes(&lines);
+                if self.log_bytes + bytes > LOG_BYTES_WAITING {
+                    return;
+                }
+                self.log_bytes += bytes;
+                Event::LogLines(lines)
             }
             other => other,
         };
@@ -102,8 +119,10 @@ impl Outbox {
     pub fn acknowledge(&mut self, seq: u64) {
         while let Some(event) = self.waiting.pop_front_if(|event| event.seq <= seq) {
             self.sent = self.sent.saturating_sub(1);
-            if let Some(Event::Progress(report)) = event.event {
-                self.points -= report.points.len();
+            match event.event {
+                Some(Event::Progress(report)) => self.points -= report.points.len(),
+                Some(Event::LogLines(lines)) => self.log_bytes -= log_bytes(&lines),
+                _ => {}
             }
         }
     }
@@ -190,6 +209,17 @@ mod tests {
         outbox.acknowledge(u64::MAX);
         outbox.push(progress(2, 1));
         assert_eq!((count(&outbox), outbox.points), (1, 1));
+    }
+
+    #[test]
+    fn of_many_lines_the_first_are_kept() {
+        let mut outbox = Outbox::default();
+        for _ in 0..100 {
+            outbox.push(Event::LogLines(LogLines { attempt: Some(attempt(1)), lines: vec!["x".repeat(1 << 20)] }));
+        }
+        assert_eq!((outbox.waiting.len(), outbox.log_bytes), (16, LOG_BYTES_WAITING));
+        outbox.acknowledge(16);
+        assert_eq!(outbox.log_bytes, 0);
     }
 
     #[test]

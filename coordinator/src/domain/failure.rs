@@ -26,6 +26,10 @@ pub enum FailureKind {
     BadResult,
     /// Its worker is gone without a word.
     Lost,
+    /// The program ended with an exit code other than 0, or by a signal.
+    Program,
+    /// The program cannot be started on its worker, as where it is not there.
+    CannotStart,
     /// Anything else.
     Other,
 }
@@ -49,7 +53,7 @@ impl Reaction {
 
 impl FailureKind {
     /// Every kind, under its name in the store and in sweep files.
-    pub const NAMES: [(&'static str, Self); 10] = [
+    pub const NAMES: [(&'static str, Self); 12] = [
         ("non_finite", Self::NonFinite),
         ("panic", Self::Panic),
         ("crashed", Self::Crashed),
@@ -59,6 +63,8 @@ impl FailureKind {
         ("timeout", Self::Timeout),
         ("bad_result", Self::BadResult),
         ("lost", Self::Lost),
+        ("program", Self::Program),
+        ("cannot_start", Self::CannotStart),
         ("other", Self::Other),
     ];
 
@@ -79,6 +85,8 @@ impl FailureKind {
             Self::Timeout => "timeout",
             Self::BadResult => "bad result",
             Self::Lost => "lost",
+            Self::Program => "program",
+            Self::CannotStart => "cannot start",
             Self::Other => "error",
         }
     }
@@ -87,14 +95,16 @@ impl FailureKind {
     /// machine may have caused is tried on another.
     pub const fn usual_reaction(self) -> Reaction {
         match self {
-            Self::Panic | Self::Crashed | Self::OutOfMemory | Self::Data | Self::Checkpoint | Self::Lost => Reaction::Elsewhere,
-            Self::NonFinite | Self::Timeout | Self::BadResult | Self::Other => Reaction::GiveUp,
+            Self::Panic | Self::Crashed | Self::OutOfMemory | Self::Data | Self::Checkpoint | Self::Lost | Self::CannotStart => {
+                Reaction::Elsewhere
+            }
+            Self::NonFinite | Self::Timeout | Self::BadResult | Self::Program | Self::Other => Reaction::GiveUp,
         }
     }
 
     /// Whether the worker may be what is wrong, so that it counts against its health.
     pub const fn speaks_against_worker(self) -> bool {
-        matches!(self, Self::Panic | Self::Crashed | Self::OutOfMemory | Self::Data | Self::Checkpoint)
+        matches!(self, Self::Panic | Self::Crashed | Self::OutOfMemory | Self::Data | Self::Checkpoint | Self::CannotStart)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use tinysweep_proto::config::{TrialConfig, size};
+use tinysweep_proto::config::size;
 use tinysweep_proto::dataset::{Benchmark, Dataset};
 use tinysweep_proto::metric::{Goal, Unit, test_metric};
 
 use super::baselines::{Published, Selection};
+use super::configuration::Configuration;
 use super::spec::{MetricSpec, Role};
 use super::statistics::{Interval, confidence_95, mean};
 
@@ -23,9 +24,11 @@ pub struct TrialResult {
     /// Whether it is one of the sweep's own.
     pub role: Role,
     /// Its configuration.
-    pub config: TrialConfig,
-    /// What it was trained and measured on.
-    pub dataset: Dataset,
+    pub config: Configuration,
+    /// Its benchmark; empty for a program that says nothing of one.
+    pub benchmark: String,
+    /// What it was trained and measured on; none of a program.
+    pub dataset: Option<Dataset>,
     /// The leaderboard's metric, one for each replicate; not a number where a replicate diverged.
     pub values: Vec<f64>,
     /// Every metric by name, for each replicate.
@@ -73,7 +76,7 @@ pub struct Row {
     /// Mean over replicates.
     pub wall_seconds: Option<f64>,
     /// The configuration of a trial.
-    pub config: Option<TrialConfig>,
+    pub config: Option<Configuration>,
     /// The interval overlaps that of the best row measured here, so that the two cannot be told apart.
     pub tied_with_best: bool,
     /// The data stand in for the benchmark's own.
@@ -94,13 +97,21 @@ pub struct Row {
     pub exact_accuracy_by_step: Vec<f64>,
 }
 
-/// Ranks `trials` and those figures of `published` that `selection` shows on the board of `benchmark`, the best by `metric` first.
+/// Ranks `trials` and those figures of `published` that `selection` shows on the board of `benchmark`, if it is one's, the best by `metric`
+/// first.
 ///
 /// Trials without a completed replicate have no row. What is not a number comes last; equals are ordered by fewer parameters,
 /// then sweep and number. Only what was measured here can tie with the best of it: published figures have no interval.
-pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], published: &[Published], selection: Selection) -> Vec<Row> {
+pub fn rank(
+    benchmark: Option<&Benchmark>,
+    metric: &MetricSpec,
+    trials: &[TrialResult],
+    published: &[Published],
+    selection: Selection,
+) -> Vec<Row> {
     let measured = trials.iter().filter_map(|trial| trial_row(trial, metric));
-    let is_shown = |figure: &&Published| figure.metric == metric.name && selection.shows(figure, benchmark);
+    let is_shown =
+        |figure: &&Published| figure.metric == metric.name && benchmark.is_some_and(|benchmark| selection.shows(figure, benchmark));
     let others = published.iter().filter(is_shown).map(published_row);
     let mut rows: Vec<_> = measured.chain(others).collect();
     rows.sort_by(|a, b| compare(a, b, metric.goal));
@@ -108,27 +119,31 @@ pub fn rank(benchmark: &Benchmark, metric: MetricSpec, trials: &[TrialResult], p
     rows
 }
 
-fn trial_row(trial: &TrialResult, metric: MetricSpec) -> Option<Row> {
-    let size = size(&trial.config, &trial.dataset.shape());
+fn trial_row(trial: &TrialResult, metric: &MetricSpec) -> Option<Row> {
+    let model = trial.config.model().zip(trial.dataset.as_ref());
+    let size = model.map(|(config, dataset)| size(config, &dataset.shape()));
+    let metrics = mean_by_name(&trial.metrics);
+    // A program's size is what it says it is.
+    let reported = metrics.get("parameters").map(|count| *count as u64);
     Some(Row {
         kind: match trial.role {
             Role::Proposed => RowKind::Trial,
             Role::Baseline => RowKind::MeasuredBaseline,
         },
         name: trial.name.clone(),
-        benchmark: trial.dataset.benchmark.clone(),
+        benchmark: trial.benchmark.clone(),
         mean: mean(&trial.values)?,
         ci95: interval(&trial.values, metric),
         n: trial.values.len() as u32,
-        parameters: Some(size.parameters),
-        effective_depth: Some(size.effective_depth),
-        train_flops: Some(size.train_flops_per_step as f64 * trial.config.train.steps as f64),
-        inference_flops: Some(size.inference_flops as f64),
+        parameters: size.as_ref().map(|size| size.parameters).or(reported),
+        effective_depth: size.as_ref().map(|size| size.effective_depth),
+        train_flops: size.as_ref().zip(model).map(|(size, (config, _))| size.train_flops_per_step as f64 * config.train.steps as f64),
+        inference_flops: size.as_ref().map(|size| size.inference_flops as f64),
         wall_seconds: mean(&trial.wall_seconds),
         config: Some(trial.config.clone()),
         tied_with_best: false,
-        proxy: trial.dataset.proxy,
-        metrics: mean_by_name(&trial.metrics),
+        proxy: trial.dataset.as_ref().is_some_and(|dataset| dataset.proxy),
+        metrics,
         spread: None,
         second_hand: false,
         source: String::new(),
@@ -139,9 +154,9 @@ fn trial_row(trial: &TrialResult, metric: MetricSpec) -> Option<Row> {
 }
 
 /// The interval around the mean, cut off where the metric ends: of two replicates it often reaches beyond 100 %.
-fn interval(values: &[f64], metric: MetricSpec) -> Option<Interval> {
+fn interval(values: &[f64], metric: &MetricSpec) -> Option<Interval> {
     let interval = confidence_95(values).filter(|interval| interval.low.is_finite() && interval.high.is_finite())?;
-    let is_share = test_metric(metric.name).is_some_and(|metric| metric.unit == Unit::Share);
+    let is_share = test_metric(&metric.name).is_some_and(|metric| metric.unit == Unit::Share);
     Some(if is_share { interval.within(0.0, 1.0) } else { interval })
 }
 
@@ -215,9 +230,12 @@ fn mark_ties(rows: &mut [Row]) {
 mod tests {
     use super::*;
     use crate::domain::baselines;
+    use std::borrow::Cow;
+    use tinysweep_proto::config::TrialConfig;
     use tinysweep_proto::dataset::{DataFile, Format, Task, benchmark};
 
-    const ACCURACY: MetricSpec = MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize };
+    const ACCURACY: MetricSpec = MetricSpec { name: Cow::Borrowed("test/exact_accuracy"), goal: Goal::Maximize };
+    const LOSS: MetricSpec = MetricSpec { name: Cow::Borrowed("test/lm_loss"), goal: Goal::Minimize };
 
     fn trial(number: u32, width: usize, values: &[f64]) -> TrialResult {
         let file = DataFile { origin: "generated".into(), format: Format::Csv, sha256: String::new(), bytes: 1, examples: 1 };
@@ -226,15 +244,16 @@ mod tests {
             number,
             name: format!("hidden_size={width}"),
             role: Role::Proposed,
-            config: TrialConfig { hidden_size: width, ..TrialConfig::default() },
-            dataset: Dataset {
+            config: Configuration::from(TrialConfig { hidden_size: width, ..TrialConfig::default() }),
+            benchmark: "sudoku-4x4".into(),
+            dataset: Some(Dataset {
                 benchmark: "sudoku-4x4".into(),
                 task: Task::Sudoku4x4,
                 proxy: true,
                 puzzle_identifiers: 1,
                 train: file.clone(),
                 test: file,
-            },
+            }),
             values: values.to_vec(),
             metrics: values.iter().map(|value| BTreeMap::from([("test/lm_loss".to_owned(), 2.0 * value)])).collect(),
             wall_seconds: vec![10.0, 20.0],
@@ -242,8 +261,8 @@ mod tests {
         }
     }
 
-    fn board(metric: MetricSpec, trials: &[TrialResult]) -> Vec<Row> {
-        rank(benchmark("sudoku-4x4").unwrap(), metric, trials, &[], Selection::All)
+    fn board(metric: &MetricSpec, trials: &[TrialResult]) -> Vec<Row> {
+        rank(benchmark("sudoku-4x4"), metric, trials, &[], Selection::All)
     }
 
     fn numbers(rows: &[Row]) -> Vec<u32> {
@@ -253,15 +272,14 @@ mod tests {
     #[test]
     fn the_best_comes_first_by_the_goal_and_what_is_no_number_last() {
         let trials = [trial(0, 64, &[0.2]), trial(1, 64, &[f64::NAN, 0.9]), trial(2, 64, &[0.9]), trial(3, 64, &[])];
-        assert_eq!(numbers(&board(ACCURACY, &trials)), [2, 0, 1]);
-        let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
-        assert_eq!(numbers(&board(loss, &trials)), [0, 2, 1]);
+        assert_eq!(numbers(&board(&ACCURACY, &trials)), [2, 0, 1]);
+        assert_eq!(numbers(&board(&LOSS, &trials)), [0, 2, 1]);
     }
 
     #[test]
     fn equals_are_ordered_by_size_then_number() {
         let trials = [trial(0, 128, &[0.5]), trial(2, 64, &[0.5]), trial(1, 64, &[0.5])];
-        assert_eq!(numbers(&board(ACCURACY, &trials)), [1, 2, 0]);
+        assert_eq!(numbers(&board(&ACCURACY, &trials)), [1, 2, 0]);
     }
 
     #[test]
@@ -272,26 +290,25 @@ mod tests {
             trial(2, 64, &[0.10, 0.11, 0.12]),
             trial(3, 64, &[0.91]),
         ];
-        let tied: Vec<_> = board(ACCURACY, &trials).into_iter().filter(|row| row.tied_with_best).collect();
+        let tied: Vec<_> = board(&ACCURACY, &trials).into_iter().filter(|row| row.tied_with_best).collect();
         assert_eq!(numbers(&tied), [1]);
-        assert!(board(ACCURACY, &trials[1..]).iter().all(|row| !row.tied_with_best), "a best of one replicate ties with nothing");
+        assert!(board(&ACCURACY, &trials[1..]).iter().all(|row| !row.tied_with_best), "a best of one replicate ties with nothing");
     }
 
     #[test]
     fn intervals_of_shares_stay_within_0_and_1() {
-        let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
-        let interval = |metric| board(metric, &[trial(0, 64, &[0.8, 0.9])]).remove(0).ci95.unwrap();
-        assert_eq!(interval(ACCURACY).high, 1.0);
-        assert!(interval(ACCURACY).low > 0.2 && interval(loss).high > 1.4, "{:?} {:?}", interval(ACCURACY), interval(loss));
+        let interval = |metric: &MetricSpec| board(metric, &[trial(0, 64, &[0.8, 0.9])]).remove(0).ci95.unwrap();
+        assert_eq!(interval(&ACCURACY).high, 1.0);
+        assert!(interval(&ACCURACY).low > 0.2 && interval(&LOSS).high > 1.4, "{:?} {:?}", interval(&ACCURACY), interval(&LOSS));
     }
 
     #[test]
     fn a_row_has_means_and_counts() {
-        let row = board(ACCURACY, &[trial(4, 64, &[0.25, 0.75])]).remove(0);
+        let row = board(&ACCURACY, &[trial(4, 64, &[0.25, 0.75])]).remove(0);
         assert_eq!((row.mean, row.n, row.wall_seconds, row.proxy), (0.5, 2, Some(15.0), true));
         assert_eq!(row.exact_accuracy_by_step.len(), 2);
         assert!((row.exact_accuracy_by_step[0] - 0.15).abs() < 1e-12 && row.exact_accuracy_by_step[1] == 0.3);
-        let size = size(&row.config.clone().unwrap(), &Task::Sudoku4x4.shape(1));
+        let size = size(row.config.as_ref().unwrap().model().unwrap(), &Task::Sudoku4x4.shape(1));
         assert_eq!((row.parameters, row.effective_depth), (Some(size.parameters), Some(42)));
         assert_eq!(row.train_flops, Some(size.train_flops_per_step as f64 * 65_104.0));
         assert_eq!(row.inference_flops, Some(size.inference_flops as f64));
@@ -299,23 +316,33 @@ mod tests {
     }
 
     #[test]
+    fn a_program_has_the_size_that_it_reports_and_no_other_costs() {
+        let reported = |count: f64| BTreeMap::from([("parameters".to_owned(), count), ("loss".to_owned(), 0.5)]);
+        let config = Configuration::Program(serde_json::json!({"lr": 0.1}));
+        let program = TrialResult { config, dataset: None, benchmark: String::new(), metrics: vec![reported(7e6)], ..trial(0, 64, &[0.5]) };
+        let loss = MetricSpec { name: "loss".into(), goal: Goal::Minimize };
+        let row = rank(None, &loss, &[program], baselines::published(), Selection::All).remove(0);
+        assert_eq!((row.parameters, row.effective_depth, row.train_flops, row.inference_flops), (Some(7_000_000), None, None, None));
+        assert_eq!((row.mean, row.proxy, row.benchmark.as_str()), (0.5, false, ""));
+    }
+
+    #[test]
     fn baselines_that_were_measured_here_say_so_and_can_tie() {
         let baseline = TrialResult { role: Role::Baseline, ..trial(1, 128, &[0.89, 0.91, 0.93]) };
-        let rows = board(ACCURACY, &[trial(0, 64, &[0.90, 0.92, 0.94]), baseline]);
+        let rows = board(&ACCURACY, &[trial(0, 64, &[0.90, 0.92, 0.94]), baseline]);
         let found: Vec<_> = rows.iter().map(|row| (row.kind, row.tied_with_best)).collect();
         assert_eq!(found, [(RowKind::Trial, false), (RowKind::MeasuredBaseline, true)]);
     }
 
     #[test]
     fn published_figures_of_the_family_stand_among_the_trials_under_their_own_benchmark() {
-        let rows = rank(benchmark("sudoku-4x4").unwrap(), ACCURACY, &[trial(0, 64, &[0.6, 0.6])], baselines::published(), Selection::All);
+        let rows = rank(benchmark("sudoku-4x4"), &ACCURACY, &[trial(0, 64, &[0.6, 0.6])], baselines::published(), Selection::All);
         let place = |name: &str| rows.iter().position(|row| row.name == name).unwrap();
         assert!(place("TRM-MLP 5M") < place("hidden_size=64") && place("hidden_size=64") < place("HRM 27M"));
         let published = &rows[place("HRM 27M")];
         assert_eq!((published.kind, published.benchmark.as_str(), published.n), (RowKind::Published, "sudoku-extreme", 0));
         assert_eq!((published.parameters, published.ci95, published.tied_with_best), (Some(27_000_000), None, false));
         assert!(published.source.starts_with("arXiv 2506.21734 (HRM)"), "{}", published.source);
-        let loss = MetricSpec { name: "test/lm_loss", goal: Goal::Minimize };
-        assert_eq!(rank(benchmark("sudoku-4x4").unwrap(), loss, &[], baselines::published(), Selection::All), []);
+        assert_eq!(rank(benchmark("sudoku-4x4"), &LOSS, &[], baselines::published(), Selection::All), []);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod baselines;
 pub mod checkpoint;
+pub mod configuration;
 pub mod extension;
 pub mod failure;
 pub mod health;

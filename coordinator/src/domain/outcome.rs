@@ -43,7 +43,7 @@ impl TrialOutcome {
         }
         self.check_steps()?;
         if !self.metrics.contains_key(metric) {
-            return Err(format!("the sweep's metric {metric} is not among the final metrics"));
+            return Err(format!("the sweep's metric {metric} is not among the final metrics{}", self.listed()));
         }
         if !(self.wall_seconds.is_finite() && self.wall_seconds >= 0.0) {
             return Err(format!("{} seconds is no duration", self.wall_seconds));
@@ -54,6 +54,14 @@ impl TrialOutcome {
 }
 
 impl TrialOutcome {
+    /// What there is instead of a metric, for people.
+    fn listed(&self) -> String {
+        const SHOWN: usize = 8;
+        let names: Vec<_> = self.metrics.keys().take(SHOWN).map(String::as_str).collect();
+        let more = if self.metrics.len() > SHOWN { ", …" } else { "" };
+        if names.is_empty() { ", of which there are none".into() } else { format!("; those are {}{more}", names.join(", ")) }
+    }
+
     fn check_steps(&self) -> Result<(), String> {
         let steps = self.metrics_by_step.values().next().map_or(0, Vec::len);
         if self.metrics_by_step.len() > STEP_METRICS_LIMIT || steps > SUPERVISION_STEPS_LIMIT {
@@ -102,7 +110,12 @@ mod tests {
             outcome.check(METRIC).unwrap_err()
         };
         assert_eq!(problem(|o| o.metrics = [(METRIC.to_owned(), f64::NAN)].into()), "test/exact_accuracy is NaN");
-        assert_eq!(problem(|o| o.metrics.clear()), "the sweep's metric test/exact_accuracy is not among the final metrics");
+        assert_eq!(
+            problem(|o| o.metrics.clear()),
+            "the sweep's metric test/exact_accuracy is not among the final metrics, of which there are none"
+        );
+        let other = problem(|o| o.metrics = [("loss".to_owned(), 0.5)].into());
+        assert_eq!(other, "the sweep's metric test/exact_accuracy is not among the final metrics; those are loss");
         let exact_by_step =
             |values: Vec<f64>| [("test/exact_accuracy".to_owned(), vec![1.0, 1.0]), ("test/token_accuracy".to_owned(), values)].into();
         let mut uneven = good();

@@ -46,11 +46,13 @@ pub struct Needs {
     pub memory_mib: u64,
     /// Labels that its owner must have given it, with these values.
     pub labels: BTreeMap<String, String>,
+    /// Its owner must let sweeps run programs on it.
+    pub commands: bool,
 }
 
 impl Default for Needs {
     fn default() -> Self {
-        Self { slots: 1, device: None, memory_mib: 0, labels: BTreeMap::new() }
+        Self { slots: 1, device: None, memory_mib: 0, labels: BTreeMap::new(), commands: false }
     }
 }
 
@@ -64,6 +66,8 @@ pub struct Traits {
     pub memory_mib: u64,
     /// What its owner says of it.
     pub labels: BTreeMap<String, String>,
+    /// Whether its owner lets sweeps run programs on it.
+    pub commands: bool,
 }
 
 impl Needs {
@@ -72,6 +76,9 @@ impl Needs {
     /// # Errors
     /// What it lacks, for people.
     pub fn met_by(&self, traits: &Traits, slots: u32) -> Result<(), String> {
+        if self.commands && !traits.commands {
+            return Err("does not allow commands (start it with --allow-commands)".into());
+        }
         if self.slots > slots {
             return Err(format!("has {slots} slots, and a trial takes {}", self.slots));
         }
@@ -100,15 +107,17 @@ mod tests {
     #[test]
     fn what_a_worker_lacks_is_named() {
         let label = |value: &str| [("gpu".to_owned(), value.to_owned())].into();
-        let traits = Traits { device: "cuda".into(), memory_mib: 8000, labels: label("a100") };
+        let traits = Traits { device: "cuda".into(), memory_mib: 8000, labels: label("a100"), commands: false };
         let lacks = |needs: Needs| needs.met_by(&traits, 2).unwrap_err();
         assert_eq!(Needs::default().met_by(&Traits::default(), 1), Ok(()));
-        let all = Needs { slots: 2, device: Some("cuda".into()), memory_mib: 8000, labels: label("a100") };
+        let all = Needs { slots: 2, device: Some("cuda".into()), memory_mib: 8000, labels: label("a100"), commands: false };
         assert_eq!(all.met_by(&traits, 2), Ok(()));
         assert_eq!(lacks(Needs { slots: 3, ..all.clone() }), "has 2 slots, and a trial takes 3");
         assert_eq!(lacks(Needs { device: Some("cpu".into()), ..all.clone() }), "computes on cuda, not on cpu");
         assert_eq!(lacks(Needs { memory_mib: 9000, ..all.clone() }), "has 8000 MiB, and 9000 MiB are needed");
-        assert_eq!(lacks(Needs { labels: label("h200"), ..all }), "lacks the label gpu=h200");
+        assert_eq!(lacks(Needs { labels: label("h200"), ..all.clone() }), "lacks the label gpu=h200");
+        assert_eq!(lacks(Needs { commands: true, ..all.clone() }), "does not allow commands (start it with --allow-commands)");
+        assert_eq!(Needs { commands: true, ..all }.met_by(&Traits { commands: true, ..traits }, 2), Ok(()));
     }
 
     #[test]

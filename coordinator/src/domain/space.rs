@@ -1,5 +1,7 @@
 //! The search space of a sweep: which hyper-parameters vary, over what, and how a value is drawn.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::sampler::Draw;
@@ -16,10 +18,10 @@ pub struct Space {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// Canonical path in the trial's configuration.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// What it varies over.
     pub domain: Domain,
-    /// Whether the field holds whole numbers only.
+    /// Whether its numbers are whole.
     pub whole: bool,
     /// Where the sweep file names it.
     pub at: Position,
@@ -249,7 +251,7 @@ mod tests {
     use crate::domain::sampler::Draw;
 
     fn parameter(domain: Domain, whole: bool) -> Parameter {
-        Parameter { path: "train.lr", domain, whole, at: Position::START }
+        Parameter { path: "train.lr".into(), domain, whole, at: Position::START }
     }
 
     fn draws(domain: Domain, count: u64) -> Vec<f64> {

@@ -62,7 +62,7 @@ pub fn attempt_key(message: Option<v1::AttemptRef>) -> Result<AttemptKey, Servic
 /// # Errors
 /// The id or the number of slots is impossible.
 pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
-    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, labels, device, memory_mib } = message;
+    let v1::Hello { protocol_version: _, worker_id, name, slots, version, running, labels, device, memory_mib, commands } = message;
     let id = WorkerId::parse(&worker_id).map_err(|error| ServiceError::invalid("hello.worker_id", error.to_string()))?;
     if !(1..=SLOTS_LIMIT).contains(&slots) {
         return Err(ServiceError::invalid("hello.slots", format!("must be 1 to {SLOTS_LIMIT}, not {slots}")));
@@ -74,7 +74,7 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
         return Err(ServiceError::invalid("hello.labels", format!("are {}, of {LABELS_LIMIT} at the most", labels.len())));
     }
     let labels = labels.into_iter().map(|(name, value)| (cut(&name, NAME_LIMIT), cut(&value, NAME_LIMIT))).collect();
-    let traits = Traits { device: cut(&device, NAME_LIMIT), memory_mib, labels };
+    let traits = Traits { device: cut(&device, NAME_LIMIT), memory_mib, labels, commands };
     let running = running.into_iter().map(|attempt| attempt_key(Some(attempt))).collect::<Result<_, _>>()?;
     Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots, traits }, running))
 }
@@ -131,6 +131,8 @@ pub fn failed(message: &v1::Failed) -> Report {
         v1::FailureKind::OutOfMemory => FailureKind::OutOfMemory,
         v1::FailureKind::Timeout => FailureKind::Timeout,
         v1::FailureKind::Crashed => FailureKind::Crashed,
+        v1::FailureKind::Program => FailureKind::Program,
+        v1::FailureKind::CannotStart => FailureKind::CannotStart,
         v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
     };
     Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
@@ -175,12 +177,13 @@ fn cut(text: &str, limit: usize) -> String {
 
 /// A sweep for users.
 pub fn sweep(record: SweepRecord) -> v1::Sweep {
-    let SweepRecord { id, name, method, metric, goal, state, trials, counts, created_ms, ended_ms, dataset, standing } = record;
+    let SweepRecord { id, name, method, metric, goal, state, trials, counts, created_ms, ended_ms, benchmark, dataset, program, standing } =
+        record;
     let Standing { priority, share, max_parallel } = standing;
     v1::Sweep {
         id: id.to_string(),
         name,
-        benchmark: dataset.benchmark.clone(),
+        benchmark,
         state: sweep_state(state).into(),
         method,
         metric,
@@ -193,7 +196,8 @@ pub fn sweep(record: SweepRecord) -> v1::Sweep {
         cancelled: counts.cancelled,
         created_ms,
         ended_ms,
-        dataset: Some((&dataset).into()),
+        dataset: dataset.as_ref().map(Into::into),
+        program: program.as_ref().map(Into::into),
         priority,
         share,
         max_parallel,
@@ -321,7 +325,7 @@ pub fn running(record: RunningRecord, live: Option<LiveProgress>) -> v1::Running
 /// A worker for users. `heard_ms` is when it last spoke, and `withheld` why it gets no work, where a session knows.
 pub fn worker(record: WorkerRecord, heard_ms: Option<i64>, withheld: Option<String>) -> v1::Worker {
     let WorkerRecord { greeting: Greeting { id, name, version, slots, traits }, state, health: _, running, last_seen_ms } = record;
-    let Traits { device, memory_mib, labels } = traits;
+    let Traits { device, memory_mib, labels, commands } = traits;
     v1::Worker {
         id: id.to_string(),
         name,
@@ -334,6 +338,7 @@ pub fn worker(record: WorkerRecord, heard_ms: Option<i64>, withheld: Option<Stri
         labels: labels.into_iter().collect(),
         device,
         memory_mib,
+        commands,
     }
 }
 

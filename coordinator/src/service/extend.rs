@@ -16,7 +16,7 @@ use crate::{
         ids::SweepId,
     },
     shared::Shared,
-    store::{NewExtension, TrialRecord, inconsistent},
+    store::{NewExtension, StoreError, SweepRecord, TrialRecord, inconsistent},
 };
 
 /// The most trials that one call extends.
@@ -30,7 +30,10 @@ pub async fn extend(shared: &Shared, request: v1::ExtendSweepRequest) -> Result<
     let choice = choice(&request)?;
     let steps = request.steps;
     let id = shared.store.find_sweep(&request.sweep).await?;
-    let goal = shared.store.sweep(&id).await?.goal;
+    let SweepRecord { goal, program, .. } = shared.store.sweep(&id).await?;
+    if program.is_some() {
+        return Err(StoreError::NoTraining(id.to_string()).into()); // whatever it calls its parameters
+    }
     let Extensions { wanted, present } = choose(&shared.store.candidates(&id).await?, goal, &choice, steps)?;
     let (added, falling) = if wanted.is_empty() { Default::default() } else { add(shared, &id, &wanted, steps).await? };
     let extension = |trial, extends, is_new| v1::Extension { trial, extends, is_new };

@@ -1,9 +1,8 @@
 //! `GetLeaderboard`: results of the store through the ranking of the domain.
 
 use tinysweep_proto::{
-    config,
-    dataset::{Benchmark, Dataset, benchmark},
-    metric::test_metric,
+    dataset::{Benchmark, benchmark},
+    metric::{Goal, test_metric},
     v1,
 };
 
@@ -11,6 +10,7 @@ use super::status::ServiceError;
 use crate::{
     domain::{
         baselines::{self, Selection},
+        configuration::Configuration,
         leaderboard::{Row, RowKind, TrialResult, rank},
         spec::{MetricSpec, Role},
     },
@@ -28,13 +28,13 @@ pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> R
     let mut left_out = 0;
     for sweep in sweeps {
         let at_hand = limit.filter(|_| request.benchmark.is_empty() && sweep.metric == metric.name);
-        let results = store.results(&sweep.id, metric.name, at_hand).await?;
+        let results = store.results(&sweep.id, &metric.name, at_hand).await?;
         gather(&mut trials, &sweep, results)?;
         if at_hand.is_some() {
             left_out = store.scored(&sweep.id).await?.saturating_sub(trials.len() as u32);
         }
     }
-    let mut rows = rank(benchmark, metric, &trials, baselines::published(), selection(request.published()));
+    let mut rows = rank(benchmark, &metric, &trials, baselines::published(), selection(request.published()));
     if let Some(limit) = limit {
         let before = rows.len();
         let mut room = limit;
@@ -47,8 +47,8 @@ pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> R
     }
     Ok(v1::Leaderboard {
         left_out,
-        benchmark: benchmark.name.into(),
-        metric: metric.name.into(),
+        benchmark: benchmark.map_or("", |benchmark| benchmark.name).into(),
+        metric: metric.name.into_owned(),
         goal: goal_name(metric.goal).into(),
         rows: rows.into_iter().map(row).collect(),
     })
@@ -63,26 +63,34 @@ const fn selection(wanted: v1::PublishedRows) -> Selection {
 }
 
 /// What the board is of, what ranks on it, and the sweeps on it. Several sweeps may each have a metric of their own: the benchmark's ranks.
+/// Programs need have no benchmark, and may have metrics of their own.
 async fn choose(
     store: &Store,
     request: &v1::GetLeaderboardRequest,
-) -> Result<(&'static Benchmark, MetricSpec, Vec<SweepRecord>), ServiceError> {
+) -> Result<(Option<&'static Benchmark>, MetricSpec, Vec<SweepRecord>), ServiceError> {
     if !request.benchmark.is_empty() {
         let known = benchmark(&request.benchmark)
             .ok_or_else(|| ServiceError::invalid("benchmark", format!("no benchmark is called `{}`", request.benchmark)))?;
         let mut sweeps = store.sweeps().await?;
-        sweeps.retain(|sweep| sweep.dataset.benchmark == known.name);
-        let headline = baselines::headline_metric(known);
-        let metric = asked_metric(request)?.unwrap_or(MetricSpec { name: headline.name, goal: headline.goal });
-        return Ok((known, metric, sweeps));
+        sweeps.retain(|sweep| sweep.benchmark == known.name);
+        let metric = asked_metric(request)?.unwrap_or_else(|| baselines::headline_metric(known).into());
+        return Ok((Some(known), metric, sweeps));
     }
     let id = store.find_sweep(&request.sweep).await?;
     let sweep = store.sweep(&id).await?;
-    let wrong = |what: &str| inconsistent(format!("sweep {id}"), format!("{what} is not known"));
-    let known = benchmark(&sweep.dataset.benchmark).ok_or_else(|| wrong("its benchmark"))?;
-    let metric = test_metric(&sweep.metric).ok_or_else(|| wrong("its metric"))?;
-    let metric = asked_metric(request)?.unwrap_or(MetricSpec { name: metric.name, goal: sweep.goal });
+    let known = benchmark(&sweep.benchmark);
+    if known.is_none() && !sweep.benchmark.is_empty() {
+        return Err(inconsistent(format!("sweep {id}"), "its benchmark is not known".to_owned()).into());
+    }
+    let asked = if sweep.program.is_some() { asked_of_program(request) } else { asked_metric(request)? };
+    let metric = asked.unwrap_or_else(|| MetricSpec { name: sweep.metric.clone().into(), goal: sweep.goal });
     Ok((known, metric, vec![sweep]))
+}
+
+/// The metric that the user asks for of a program, if it is not the sweep's own; the less the better, unless it is known to be otherwise.
+fn asked_of_program(request: &v1::GetLeaderboardRequest) -> Option<MetricSpec> {
+    let name = Some(&request.metric).filter(|name| !name.is_empty())?;
+    Some(test_metric(name).map_or_else(|| MetricSpec { name: name.clone().into(), goal: Goal::Minimize }, MetricSpec::from))
 }
 
 /// The metric that the user asks for, if any.
@@ -92,7 +100,7 @@ fn asked_metric(request: &v1::GetLeaderboardRequest) -> Result<Option<MetricSpec
     }
     let known =
         test_metric(&request.metric).ok_or_else(|| ServiceError::invalid("metric", format!("no metric is called `{}`", request.metric)))?;
-    Ok(Some(MetricSpec { name: known.name, goal: known.goal }))
+    Ok(Some(known.into()))
 }
 
 /// Adds the results of one sweep, which come in the order of its trials.
@@ -100,7 +108,7 @@ fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<Resul
     let id = sweep.id.as_str();
     for ResultRecord { trial, name, role, config_json, metrics, value, wall_seconds, exact_accuracy_by_step } in results {
         if trials.last().is_none_or(|last| last.number != trial || last.sweep != id) {
-            trials.push(new_trial(id, trial, name, role, &config_json, &sweep.dataset)?);
+            trials.push(new_trial(sweep, trial, name, role, &config_json)?);
         }
         if let Some(last) = trials.last_mut() {
             last.values.push(value);
@@ -112,15 +120,17 @@ fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<Resul
     Ok(())
 }
 
-fn new_trial(sweep: &str, number: u32, name: String, role: Role, config_json: &str, dataset: &Dataset) -> Result<TrialResult, StoreError> {
-    let config = config::parse(config_json).map_err(|problem| inconsistent(format!("trial {number} of sweep {sweep}"), problem))?;
+fn new_trial(sweep: &SweepRecord, number: u32, name: String, role: Role, config_json: &str) -> Result<TrialResult, StoreError> {
+    let config = Configuration::from_json(config_json, sweep.program.is_some())
+        .map_err(|problem| inconsistent(format!("trial {number} of sweep {}", sweep.id), problem))?;
     Ok(TrialResult {
-        sweep: sweep.to_owned(),
+        sweep: sweep.id.to_string(),
         number,
         name,
         role,
         config,
-        dataset: dataset.clone(),
+        benchmark: sweep.benchmark.clone(),
+        dataset: sweep.dataset.clone(),
         values: Vec::new(),
         metrics: Vec::new(),
         wall_seconds: Vec::new(),

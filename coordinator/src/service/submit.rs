@@ -8,8 +8,9 @@ use crate::{
     clock::now_ms,
     domain::{
         ids::SweepId,
+        plan::NO_COMMANDS,
         sampler::replicate_seed,
-        spec::{Proposal, Running, SweepSpec},
+        spec::{Proposal, Running, Subject, SweepSpec},
     },
     shared::Shared,
     store::{NewSweep, NewTrial, Standing, SweepRecord},
@@ -22,23 +23,29 @@ const FILE_NAME_LIMIT: usize = 4096;
 /// The most replicates of one sweep.
 const REPLICATES_LIMIT: u64 = 1_000_000;
 
-/// Stores a sweep and wakes the reconciler. Returns it with what the user should know of it, which may be nothing.
+/// A sweep that has been stored, and what the user should know of it.
+pub struct Submitted {
+    /// As it stands.
+    pub sweep: SweepRecord,
+    /// May be empty.
+    pub note: String,
+    /// Why no worker here can run it; empty where one may.
+    pub waits: String,
+}
+
+/// Stores a sweep and wakes the reconciler.
 ///
 /// # Errors
 /// The file is wrong or too large, its data are not here, or the store fails.
-pub async fn submit(
-    shared: &Shared,
-    yaml: String,
-    file_name: String,
-    dataset: Dataset,
-) -> Result<(SweepRecord, Option<String>), ServiceError> {
+pub async fn submit(shared: &Shared, yaml: String, file_name: String, dataset: Option<Dataset>) -> Result<Submitted, ServiceError> {
     if yaml.len() > YAML_LIMIT_BYTES || file_name.len() > FILE_NAME_LIMIT {
         return Err(ServiceError::invalid("yaml", format!("a sweep file has at most {YAML_LIMIT_BYTES} bytes")));
     }
     // A large grid takes a while to enumerate, which must not keep others waiting.
     let (sweep, note) =
         tokio::task::spawn_blocking(move || read(yaml, file_name, dataset)).await.map_err(|_| ServiceError::SpecPanic)??;
-    for (split, file) in [("train", &sweep.dataset.train), ("test", &sweep.dataset.test)] {
+    let files = sweep.dataset.iter().flat_map(|dataset| [("train", &dataset.train), ("test", &dataset.test)]);
+    for (split, file) in files {
         if shared.artifacts.size(&file.sha256).await? != Some(file.bytes) {
             return Err(ServiceError::MissingData { split, sha256: file.sha256.clone() });
         }
@@ -46,14 +53,26 @@ pub async fn submit(
     shared.store.create_sweep(&sweep, now_ms()).await?;
     info!(sweep = %sweep.id, name = sweep.name, trials = sweep.trials.len(), replicates = sweep.seeds.len(), "sweep submitted");
     shared.wake.notify_one();
-    Ok((shared.store.sweep(&sweep.id).await?, note))
+    let waits = sweep.policy.needs.commands && !shared.sessions.reachable(now_ms()).iter().any(|worker| worker.traits.commands);
+    let waits = if waits { format!("{NO_COMMANDS}; the sweep waits for one") } else { String::new() };
+    Ok(Submitted { sweep: shared.store.sweep(&sweep.id).await?, note: note.unwrap_or_default(), waits })
 }
 
-fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<(NewSweep, Option<String>), ServiceError> {
+fn read(yaml: String, file_name: String, dataset: Option<Dataset>) -> Result<(NewSweep, Option<String>), ServiceError> {
     let spec = SweepSpec::parse(&yaml, &file_name)?;
-    if spec.benchmark.name != dataset.benchmark {
-        let problem = format!("are for {}, the sweep is on {}", dataset.benchmark, spec.benchmark.name);
-        return Err(ServiceError::invalid("dataset.benchmark", problem));
+    let (benchmark, program) = match &spec.subject {
+        Subject::Models(models) => (Some(models.benchmark), None),
+        Subject::Program(sweep) => (sweep.benchmark, Some(sweep.program.clone())),
+    };
+    let benchmark = benchmark.map_or("", |benchmark| benchmark.name);
+    match (&dataset, &program) {
+        (None, None) => return Err(ServiceError::invalid("dataset", "is missing")),
+        (Some(_), Some(_)) => return Err(ServiceError::invalid("dataset", "means nothing to a program")),
+        (Some(dataset), None) if dataset.benchmark != benchmark => {
+            let problem = format!("are for {}, the sweep is on {benchmark}", dataset.benchmark);
+            return Err(ServiceError::invalid("dataset.benchmark", problem));
+        }
+        _ => {}
     }
     let proposals = spec.proposals()?;
     let replicates = proposals.len() as u64 * u64::from(spec.replicates);
@@ -66,12 +85,14 @@ fn read(yaml: String, file_name: String, dataset: Dataset) -> Result<(NewSweep, 
         id: SweepId::from_random(rand::random()),
         name: spec.name.clone(),
         method: spec.method.name().to_owned(),
-        metric: spec.metric.name.to_owned(),
+        metric: spec.metric.name.into_owned(),
         goal: spec.metric.goal,
         seeds: (0..spec.replicates).map(|index| replicate_seed(spec.seed, index)).collect(),
         yaml,
         file_name,
+        benchmark: benchmark.to_owned(),
         dataset,
+        program,
         standing: Standing { priority, share, max_parallel },
         policy,
         trials: proposals.into_iter().map(trial).collect(),

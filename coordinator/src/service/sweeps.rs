@@ -11,7 +11,11 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 use tracing::info;
 
-use super::{Services, answer, control, convert, explain, extend, leaderboard, logs, status::ServiceError, submit};
+use super::{
+    Services, answer, control, convert, explain, extend, leaderboard, logs,
+    status::ServiceError,
+    submit::{self, Submitted},
+};
 use crate::{
     clock::now_ms,
     domain::{
@@ -35,9 +39,9 @@ impl SweepService for Services {
     async fn submit_sweep(&self, request: Request<v1::SubmitSweepRequest>) -> Result<Response<v1::SubmitSweepResponse>, Status> {
         answer(async {
             let v1::SubmitSweepRequest { yaml, file_name, dataset } = request.into_inner();
-            let dataset = Dataset::try_from(dataset.ok_or_else(|| ServiceError::invalid("dataset", "is missing"))?)?;
-            let (sweep, note) = submit::submit(&self.0, yaml, file_name, dataset).await?;
-            Ok(v1::SubmitSweepResponse { sweep: Some(convert::sweep(sweep)), note: note.unwrap_or_default() })
+            let dataset = dataset.map(Dataset::try_from).transpose()?;
+            let Submitted { sweep, note, waits } = submit::submit(&self.0, yaml, file_name, dataset).await?;
+            Ok(v1::SubmitSweepResponse { sweep: Some(convert::sweep(sweep)), note, waits })
         })
         .await
     }
@@ -138,7 +142,7 @@ impl SweepService for Services {
             let dataset = self.0.store.sweep(&sweep).await?.dataset;
             let checkpoint = self.0.store.kept_state(&ReplicateKey { sweep, trial, replicate }, step).await?;
             let checkpoint = Some(convert::checkpoint_message(checkpoint));
-            Ok(v1::GetStateResponse { checkpoint, config_json, dataset: Some((&dataset).into()) })
+            Ok(v1::GetStateResponse { checkpoint, config_json, dataset: dataset.as_ref().map(Into::into) })
         })
         .await
     }

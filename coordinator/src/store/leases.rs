@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use sqlx::SqliteConnection;
-use tinysweep_proto::dataset::Dataset;
+use tinysweep_proto::{dataset::Dataset, program::Program};
 
 use super::{
     Store, StoreError,
     changes::{self, Beginning, Change},
     error::{inconsistent, signed},
     replicates::{attempt_key, load, no_such_replicate, policy_from_json, stored_worker, transition, unknown},
-    sweeps::dataset_from_json,
+    sweeps::{dataset_from_json, program_from_json},
 };
 use crate::{
     clock::Moment,
@@ -30,8 +30,10 @@ pub struct LeaseContent {
     pub config_json: String,
     /// Seeds weights, data order and augmentation.
     pub seed: u64,
-    /// What to train and measure on.
-    pub dataset: Dataset,
+    /// What to train and measure on; none for a program.
+    pub dataset: Option<Dataset>,
+    /// What to run in place of a built-in model.
+    pub program: Option<Program>,
     /// How it is to be run.
     pub policy: Policy,
     /// Where to go on; none for a start from nothing.
@@ -56,7 +58,7 @@ macro_rules! select_leases {
             LeaseRow,
             $before
                 + r#"SELECT r.id AS "id!", r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32",
-             t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json, s.policy_json,
+             t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json, s.program_json, s.policy_json,
              (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
               FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS "resume: String"
            FROM json_each(?) AS wanted CROSS JOIN sweeps s ON s.id = wanted.value ->> 0
@@ -209,13 +211,14 @@ struct LeaseRow {
     seed: u64,
     sweep: String,
     dataset_json: String,
+    program_json: Option<String>,
     policy_json: String,
     resume: Option<String>,
 }
 
 impl LeaseRow {
     fn content(self) -> Result<LeaseContent, StoreError> {
-        let Self { config_json, seed, sweep, dataset_json, policy_json, resume, .. } = self;
+        let Self { config_json, seed, sweep, dataset_json, program_json, policy_json, resume, .. } = self;
         let place = format!("sweep {sweep}");
         let checkpoint = |json: String| {
             serde_json::from_str(&json).map_err(|error| inconsistent(place.clone(), format!("checkpoint `{json}`: {error}")))
@@ -225,6 +228,7 @@ impl LeaseRow {
             config_json,
             seed,
             dataset: dataset_from_json(&sweep, &dataset_json)?,
+            program: program_from_json(&sweep, program_json)?,
             policy: policy_from_json(&place, &policy_json)?,
             resume,
         })

@@ -1,7 +1,7 @@
 //! Sweeps: create, find, list.
 
 use serde::Serialize;
-use tinysweep_proto::{dataset::Dataset, metric::Goal};
+use tinysweep_proto::{dataset::Dataset, metric::Goal, program::Program};
 
 use super::{
     Store, StoreError,
@@ -26,8 +26,12 @@ pub struct NewSweep {
     pub yaml: String,
     /// See `yaml`.
     pub file_name: String,
-    /// What is trained and measured on.
-    pub dataset: Dataset,
+    /// Its benchmark; empty for a program that says nothing of one.
+    pub benchmark: String,
+    /// What is trained and measured on; none of a program.
+    pub dataset: Option<Dataset>,
+    /// What its trials run, where that is no built-in model.
+    pub program: Option<Program>,
     /// Its trials.
     pub trials: Vec<NewTrial>,
     /// One seed per replicate, the same ones for every trial.
@@ -87,8 +91,12 @@ pub struct SweepRecord {
     pub created_ms: i64,
     /// When it ended.
     pub ended_ms: Option<i64>,
-    /// What it is trained and measured on.
-    pub dataset: Dataset,
+    /// Its benchmark; empty for a program that says nothing of one.
+    pub benchmark: String,
+    /// What it is trained and measured on; none of a program.
+    pub dataset: Option<Dataset>,
+    /// What its trials run, where that is no built-in model.
+    pub program: Option<Program>,
     /// How it competes for slots.
     pub standing: Standing,
 }
@@ -118,15 +126,17 @@ impl Store {
     /// The database fails, also where the id is taken.
     pub async fn create_sweep(&self, sweep: &NewSweep, now_ms: i64) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let NewSweep { id, name, method, metric, goal, yaml, file_name, dataset, trials, seeds, standing, policy } = sweep;
-        let (id, benchmark, goal) = (id.as_str(), &dataset.benchmark, goal_name(*goal));
+        let NewSweep { id, name, method, metric, goal, yaml, file_name, benchmark, dataset, program, trials, seeds, standing, policy } =
+            sweep;
+        let (id, goal) = (id.as_str(), goal_name(*goal));
         let dataset_json = serde_json::to_string(dataset).expect("strings and numbers have a JSON form");
+        let program_json = program.as_ref().map(|program| serde_json::to_string(program).expect("strings have a JSON form"));
         let policy_json = serde_json::to_string(policy).expect("strings and numbers have a JSON form");
         let Standing { priority, share, max_parallel } = standing;
         let sequence = sqlx::query!(
             "INSERT INTO sweeps (id, name, benchmark, dataset_json, method, metric, goal, yaml, file_name, created_ms,
-               priority, share, max_parallel, policy_json)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               priority, share, max_parallel, policy_json, program_json)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             id,
             name,
             benchmark,
@@ -140,7 +150,8 @@ impl Store {
             priority,
             share,
             max_parallel,
-            policy_json
+            policy_json,
+            program_json
         )
         .execute(&mut *tx)
         .await?
@@ -204,7 +215,7 @@ impl Store {
     async fn select_sweeps(&self, id: Option<&str>) -> Result<Vec<SweepRecord>, StoreError> {
         let rows = sqlx::query_as!(
             SweepRow,
-            r#"SELECT s.id, s.name, s.dataset_json, s.method, s.metric, s.goal, s.state, s.created_ms, s.ended_ms,
+            r#"SELECT s.id, s.name, s.benchmark, s.dataset_json, s.program_json, s.method, s.metric, s.goal, s.state, s.created_ms, s.ended_ms,
                  s.priority AS "priority: i32", s.share AS "share: u32", s.max_parallel AS "max_parallel: u32",
                  (SELECT COUNT(*) FROM trials t WHERE t.sweep_sequence = s.sequence) AS "trials!: u32",
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = s.sequence AND r.state = 'queued') AS "queued!: u32",
@@ -226,7 +237,9 @@ impl Store {
 struct SweepRow {
     id: String,
     name: String,
+    benchmark: String,
     dataset_json: String,
+    program_json: Option<String>,
     method: String,
     metric: String,
     goal: String,
@@ -251,7 +264,9 @@ impl TryFrom<SweepRow> for SweepRecord {
         let SweepRow {
             id,
             name,
+            benchmark,
             dataset_json,
+            program_json,
             method,
             metric,
             goal,
@@ -271,6 +286,7 @@ impl TryFrom<SweepRow> for SweepRecord {
         let state = sweep_state(&id, &state)?;
         let goal = goal_from_name(&goal).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("goal `{goal}`")))?;
         let dataset = dataset_from_json(&id, &dataset_json)?;
+        let program = program_from_json(&id, program_json)?;
         Ok(Self {
             id: SweepId::named(id),
             name,
@@ -282,7 +298,9 @@ impl TryFrom<SweepRow> for SweepRecord {
             counts: Counts { queued, running, completed, failed, cancelled },
             created_ms,
             ended_ms,
+            benchmark,
             dataset,
+            program,
             standing: Standing { priority, share, max_parallel },
         })
     }
@@ -292,8 +310,15 @@ pub(super) fn sweep_state(id: &str, name: &str) -> Result<SweepState, StoreError
     SweepState::from_name(name).ok_or_else(|| inconsistent(format!("sweep {id}"), format!("state `{name}`")))
 }
 
-pub(super) fn dataset_from_json(sweep: &str, json: &str) -> Result<Dataset, StoreError> {
+pub(super) fn dataset_from_json(sweep: &str, json: &str) -> Result<Option<Dataset>, StoreError> {
     serde_json::from_str(json).map_err(|error| inconsistent(format!("sweep {sweep}"), format!("data set `{json}`: {error}")))
+}
+
+pub(super) fn program_from_json(sweep: &str, json: Option<String>) -> Result<Option<Program>, StoreError> {
+    let read = |json: String| {
+        serde_json::from_str(&json).map_err(|error| inconsistent(format!("sweep {sweep}"), format!("program `{json}`: {error}")))
+    };
+    json.map(read).transpose()
 }
 
 /// The name of a goal, as in the store and in messages.

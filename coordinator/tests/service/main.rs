@@ -10,6 +10,7 @@ mod failures;
 mod harness;
 mod hostile;
 mod leases;
+mod programs;
 mod refusals;
 mod restarts;
 mod retention;

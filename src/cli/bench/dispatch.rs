@@ -139,7 +139,7 @@ fn sweep_file(folder: &Path, trials: u32) -> Result<SweepFile, Failure> {
 
 /// Submits the sweep, and waits for its end.
 async fn finish(client: &Client, file: &SweepFile) -> Result<Sweep, Failure> {
-    let submitted = file.submit(client).await?;
+    let (submitted, _) = file.submit(client).await?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         let wanted = GetSweepRequest { sweep: submitted.id.clone() };

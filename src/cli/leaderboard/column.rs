@@ -1,6 +1,6 @@
 //! What a user may call a column of the leaderboard.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use tinysweep_proto::{
     config::nearest,
@@ -40,15 +40,33 @@ impl FromStr for Column {
         if let Some((_, cost)) = COSTS.iter().find(|(known, _)| *known == name) {
             return Ok(cost.clone());
         }
-        let known = || COSTS.iter().map(|(name, _)| *name).chain(TEST_METRICS.iter().map(|metric| metric.name));
-        test_metric(name).map(|metric| Self::Metric(metric.name)).ok_or_else(|| match nearest(name, known()) {
-            Some(near) => format!("no column is called `{name}`; did you mean `{near}`?"),
-            None => format!("no column is called `{name}`; there are {}", known().collect::<Vec<_>>().join(", ")),
-        })
+        // What a program reports has any name. That of an argument lives as long as the program does, like the argument.
+        Ok(Self::Metric(test_metric(name).map_or_else(|| &*name.to_owned().leak(), |metric| metric.name)))
     }
 }
 
 impl Column {
+    /// Whether it is one that every board may have, or that some row of this one has.
+    ///
+    /// # Errors
+    /// What it may have been meant to be.
+    pub fn check(&self, rows: &[LeaderboardRow]) -> Result<(), String> {
+        let Self::Metric(name) = self else { return Ok(()) };
+        if test_metric(name).is_some() || rows.iter().any(|row| row.metrics.contains_key(*name)) {
+            return Ok(());
+        }
+        let reported: BTreeSet<_> = rows.iter().flat_map(|row| row.metrics.keys().map(String::as_str)).collect();
+        let known =
+            || COSTS.iter().map(|(name, _)| *name).chain(TEST_METRICS.iter().map(|metric| metric.name)).chain(reported.iter().copied());
+        Err(match nearest(name, known()) {
+            Some(near) => format!("no column is called `{name}`; did you mean `{near}`?"),
+            None => format!(
+                "no column is called `{name}`; there are {}",
+                known().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        })
+    }
+
     /// The header.
     pub fn name(&self) -> &'static str {
         match self {
@@ -101,7 +119,7 @@ impl Column {
 pub fn metric_text(metric: &str, value: f64) -> String {
     match test_metric(metric) {
         Some(known) if known.unit == Unit::Share => format!("{:.1} %", 100.0 * value),
-        _ => format!("{value:.4}"),
+        _ => crate::progress::number(value),
     }
 }
 
@@ -122,8 +140,11 @@ mod tests {
             assert_eq!((name.parse::<Column>().as_ref(), column.name()), (Ok(column), *name));
         }
         assert_eq!("test/lm_loss".parse::<Column>().unwrap(), Column::Metric("test/lm_loss"));
-        assert_eq!("paramters".parse::<Column>().unwrap_err(), "no column is called `paramters`; did you mean `parameters`?");
-        assert!("qqq".parse::<Column>().unwrap_err().contains("there are parameters, depth"));
+        let rows = [LeaderboardRow { metrics: [("val_loss".to_owned(), 1.0)].into(), ..LeaderboardRow::default() }];
+        let check = |name: &str| name.parse::<Column>().unwrap().check(&rows);
+        assert_eq!((check("val_loss"), check("depth")), (Ok(()), Ok(())));
+        assert_eq!(check("paramters").unwrap_err(), "no column is called `paramters`; did you mean `parameters`?");
+        assert!(check("qqq").unwrap_err().contains("there are depth, inference_flops"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{interval, kind_name};
 /// The JSON form. Stable: fields are added, never changed.
 #[derive(Serialize)]
 pub struct Board<'a> {
-    benchmark: &'a str,
+    benchmark: Option<&'a str>,
     metric: &'a str,
     goal: &'a str,
     rows: Vec<Row<'a>>,
@@ -21,7 +21,7 @@ pub struct Board<'a> {
 struct Row<'a> {
     kind: &'static str,
     name: &'a str,
-    benchmark: &'a str,
+    benchmark: Option<&'a str>,
     metric: Measured<'a>,
     parameters: Option<u64>,
     effective_depth: Option<u64>,
@@ -57,7 +57,8 @@ impl<'a> TryFrom<&'a Leaderboard> for Board<'a> {
 
     fn try_from(board: &'a Leaderboard) -> Result<Self, serde_json::Error> {
         let rows = board.rows.iter().map(|row| Row::new(row, &board.metric)).collect::<Result<_, _>>()?;
-        Ok(Self { benchmark: &board.benchmark, metric: &board.metric, goal: &board.goal, rows })
+        let benchmark = Some(board.benchmark.as_str()).filter(|name| !name.is_empty());
+        Ok(Self { benchmark, metric: &board.metric, goal: &board.goal, rows })
     }
 }
 
@@ -67,7 +68,7 @@ impl<'a> Row<'a> {
         Ok(Self {
             kind: kind_name(row.kind()),
             name: &row.name,
-            benchmark: &row.benchmark,
+            benchmark: Some(row.benchmark.as_str()).filter(|name| !name.is_empty()),
             metric: Measured { name: metric, mean: row.mean, ci95: interval(row), n: row.n },
             parameters: Some(row.parameters).filter(|count| *count > 0),
             effective_depth: Some(row.effective_depth).filter(|count| *count > 0),

@@ -77,6 +77,11 @@ impl Shown {
             _ => Err(Failure::bad_input("--pareto takes two columns, as in `--pareto parameters,test/exact_accuracy`")),
         }
     }
+
+    /// Refuses columns that neither every board has nor one of `rows`.
+    pub fn check_columns(&self, rows: &[LeaderboardRow]) -> Result<(), Failure> {
+        self.columns.iter().chain(&self.pareto).try_for_each(|column| column.check(rows)).map_err(Failure::bad_input)
+    }
 }
 
 /// Prints the leaderboard.
@@ -103,6 +108,7 @@ pub async fn print(client: &Client, mut wanted: GetLeaderboardRequest, shown: &S
     // What nothing beats in two columns may be far down in the one that ranks.
     wanted.limit = if shown.pareto.is_empty() { shown.top } else { 0 };
     let mut board = client.sweeps().get_leaderboard(request(wanted)).await.map_err(refused)?.into_inner();
+    shown.check_columns(&board.rows)?;
     if let [x, y] = shown.pareto.as_slice() {
         keep_front(&mut board, [x, y]);
     }

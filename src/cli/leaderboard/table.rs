@@ -94,7 +94,8 @@ fn note(row: &LeaderboardRow) -> String {
 }
 
 fn notes(board: &Leaderboard) -> String {
-    let mut notes = format!("metric: {} ({}), on {}\n", board.metric, board.goal, board.benchmark);
+    let on = if board.benchmark.is_empty() { String::new() } else { format!(", on {}", board.benchmark) };
+    let mut notes = format!("metric: {} ({}){on}\n", board.metric, board.goal);
     if board.rows.iter().any(|row| row.proxy) {
         notes += "proxy data: the puzzles stand in for the benchmark's own\n";
     }

@@ -3,6 +3,9 @@
 use super::{Snapshot, SweepQueue, WorkerLoad};
 use crate::domain::ids::{ReplicateKey, WorkerId};
 
+/// Said of a program that no worker here may run.
+pub const NO_COMMANDS: &str = "no worker here allows commands (start one with --allow-commands)";
+
 /// Why a queued replicate of `sweep` is not running, for people, the nearest reason first. It failed before on the workers `avoid`.
 ///
 /// The snapshot is one that a plan could be made from; the sweep need not have free slots in it.
@@ -54,6 +57,9 @@ fn goes_before(other: &SweepQueue, sweep: &SweepQueue) -> bool {
 /// No worker is able to run it: none is here, or each lacks something.
 fn nobody_is_able(snapshot: &Snapshot, sweep: &SweepQueue) -> Vec<String> {
     const LISTED: usize = 10;
+    if sweep.needs.commands && !snapshot.workers.iter().any(|worker| worker.traits.commands) {
+        return vec![NO_COMMANDS.to_owned()];
+    }
     if snapshot.workers.is_empty() {
         return vec!["no worker is connected; start one with `tinysweep worker --join …`".to_owned()];
     }

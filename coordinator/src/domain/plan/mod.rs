@@ -14,7 +14,7 @@ use super::{
     policy::{Needs, Traits},
 };
 
-pub use explain::why_waiting;
+pub use explain::{NO_COMMANDS, why_waiting};
 
 /// All that a plan depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -37,8 +37,8 @@ pub(crate) fn apply<'n>(
 
 fn set(report: &mut Report, config: &mut TrialConfig, block: &'static str, group: Option<&str>, entry: &Entry, settings: &mut Settings) {
     let Some(path) = settings.claim(report, block, group, entry) else { return };
-    if let Some(value) = settings::value(report, path, &entry.value) {
-        *config = with(config, path, &value);
+    if let Some(value) = settings::value(report, &path, &entry.value) {
+        *config = with(config, &path, &value);
     }
 }
 

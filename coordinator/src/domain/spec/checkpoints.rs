@@ -79,7 +79,8 @@ fn elsewhere(key: &str) -> Option<String> {
 
 /// The best by evaluation can only be kept where something is evaluated while it trains.
 pub(super) fn check(report: &mut Report, keys: &Fields, spec: &SweepSpec) -> Option<()> {
-    let evaluates = spec.listed.iter().chain(&spec.baselines).any(|listed| listed.config.evaluation.every > 0)
+    let Some(models) = spec.models() else { return Some(()) }; // of a program, the block was refused
+    let evaluates = models.listed.iter().chain(&models.baselines).any(|listed| listed.config.evaluation.every > 0)
         || spec.space.parameters.iter().any(|parameter| parameter.path == "evaluation.every");
     if spec.running.policy.retention.keep_best == 0 || evaluates {
         return Some(());

@@ -1,13 +1,16 @@
 //! The small language of `constraints:`, as in `h_cycles * (l_cycles + 1) <= 42 and variant != "att"`.
 //!
-//! Numbers, hyper-parameters, words in quotes, `+ - * / %`, comparisons, `and or not`, parentheses; precedence as in Python.
+//! Numbers, truth, hyper-parameters, words in quotes, `+ - * / %`, comparisons, `and or not`, parentheses; precedence as in Python.
 //! Kinds are checked when it is read, so evaluation cannot fail. A division by zero gives infinity or no number at all,
 //! with which every comparison but `!=` is false.
 
 use serde_json::Value;
 use tinysweep_proto::config::{self, TrialConfig};
 
+use super::fields;
+use super::settings::Path;
 use super::tokens::{Operator, Token, tokens};
+use crate::domain::configuration::Configuration;
 
 /// How deep parentheses and signs may lie in one another: each costs stack.
 const DEPTH_LIMIT: usize = 50;
@@ -35,14 +38,23 @@ enum Expr {
     Text(String),
     Truth(bool),
     /// A hyper-parameter, by canonical path.
-    Field(&'static str, Kind),
+    Field(Path, Kind),
     Negative(Box<Expr>),
     Not(Box<Expr>),
     Binary(Operator, Box<Expr>, Box<Expr>),
 }
 
+/// What names in a condition mean.
+#[derive(Clone, Debug)]
+pub(crate) enum Scope {
+    /// Hyper-parameters of the built-in models.
+    Model,
+    /// Parameters of a program, each with the kind of its values; none where they are of several kinds, or lists.
+    Program(Vec<(Path, Option<Kind>)>),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Number,
     Text,
     Truth,
@@ -57,9 +69,10 @@ enum Term {
 }
 
 impl Constraint {
-    /// Reads a condition.
-    pub fn parse(text: &str) -> Result<Self, ExpressionError> {
-        let mut parser = Parser { tokens: tokens(text).map_err(|(offset, message)| error(offset, message))?, next: 0, depth: 0 };
+    /// Reads a condition on what there is in `scope`.
+    pub(crate) fn parse(text: &str, scope: &Scope) -> Result<Self, ExpressionError> {
+        let tokens = tokens(text).map_err(|(offset, message)| error(offset, message))?;
+        let mut parser = Parser { tokens, scope, next: 0, depth: 0 };
         let condition = parser.disjunction()?;
         let (offset, token) = parser.peek();
         match token {
@@ -87,8 +100,16 @@ impl Constraint {
 pub struct Facts(Value);
 
 impl Facts {
+    /// Those of a trial.
+    pub fn of(configuration: &Configuration) -> Self {
+        match configuration {
+            Configuration::Model(config) => Self::of_model(config),
+            Configuration::Program(parameters) => Self(parameters.clone()),
+        }
+    }
+
     /// Those of `config`; what it leaves open has the value that it stands for.
-    pub fn of(config: &TrialConfig) -> Self {
+    fn of_model(config: &TrialConfig) -> Self {
         let effective =
             TrialConfig { puzzle_emb_ndim: Some(config.puzzle_width()), pos_encodings: Some(config.positions()), ..config.clone() };
         Self(serde_json::to_value(effective).expect("a struct of numbers and enums has a JSON form"))
@@ -108,8 +129,24 @@ impl Kind {
         }
     }
 
-    fn of(value: &Value) -> Self {
-        if value.is_string() { Self::Text } else { Self::Number }
+    /// The kind of a field of a model; those that may be left open are numbers.
+    fn of_field(value: &Value) -> Self {
+        Self::of(value).unwrap_or(Self::Number)
+    }
+
+    fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(_) => Some(Self::Text),
+            Value::Bool(_) => Some(Self::Truth),
+            Value::Number(_) => Some(Self::Number),
+            _ => None,
+        }
+    }
+
+    /// The kind that all `values` have, if there is one.
+    pub(crate) fn common<'a>(mut values: impl Iterator<Item = &'a Value>) -> Option<Self> {
+        let first = Self::of(values.next()?)?;
+        values.all(|value| Self::of(value) == Some(first)).then_some(first)
     }
 }
 
@@ -170,6 +207,7 @@ impl Expr {
             Self::Text(text) => Term::Text(text.clone()),
             Self::Truth(truth) => Term::Truth(*truth),
             Self::Field(path, Kind::Text) => Term::Text(facts.get(path).as_str().unwrap_or_default().to_owned()),
+            Self::Field(path, Kind::Truth) => Term::Truth(facts.get(path).as_bool().unwrap_or_default()),
             Self::Field(path, _) => Term::Number(facts.get(path).as_f64().unwrap_or(f64::NAN)),
             Self::Negative(inner) => Operator::Subtract.apply(&Term::Number(0.0), &inner.evaluate(facts)),
             Self::Not(inner) => Term::Truth(!inner.is_met(facts)),
@@ -188,15 +226,16 @@ fn error(offset: usize, message: impl Into<String>) -> ExpressionError {
     ExpressionError { offset, message: message.into() }
 }
 
-struct Parser {
+struct Parser<'a> {
     tokens: Vec<(usize, Token)>,
+    scope: &'a Scope,
     next: usize,
     depth: usize,
 }
 
 type Parsed = Result<Expr, ExpressionError>;
 
-impl Parser {
+impl Parser<'_> {
     fn peek(&self) -> (usize, Token) {
         // The last token is `End`, which is never taken.
         self.tokens.get(self.next).cloned().unwrap_or((0, Token::End))
@@ -279,7 +318,7 @@ impl Parser {
         match token {
             Token::Number(number) => Ok(Expr::Number(number)),
             Token::Text(text) => Ok(Expr::Text(text)),
-            Token::Name(name) => field(at, &name),
+            Token::Name(name) => self.scope.field(&name).map_err(|message| error(at, message)),
             Token::Open => self.parenthesis(at),
             token => {
                 self.next -= 1;
@@ -318,15 +357,23 @@ fn binary(at: usize, operator: Operator, left: Expr, right: Expr) -> Parsed {
     }
 }
 
-fn field(at: usize, name: &str) -> Parsed {
-    match name {
-        "true" | "True" => return Ok(Expr::Truth(true)),
-        "false" | "False" => return Ok(Expr::Truth(false)),
-        _ => {}
+impl Scope {
+    fn field(&self, name: &str) -> Result<Expr, String> {
+        match (name, self) {
+            ("true" | "True", _) => Ok(Expr::Truth(true)),
+            ("false" | "False", _) => Ok(Expr::Truth(false)),
+            (_, Self::Model) => {
+                let path = config::canonical_path(name).map_err(|unknown| unknown.to_string())?;
+                let kind = Kind::of_field(Facts::of_model(&TrialConfig::default()).get(path));
+                Ok(Expr::Field(path.into(), kind))
+            }
+            (_, Self::Program(parameters)) => match parameters.iter().find(|(path, _)| path == name) {
+                Some((path, Some(kind))) => Ok(Expr::Field(path.clone(), *kind)),
+                Some((path, None)) => Err(format!("the values of `{path}` are lists or of several kinds, which cannot be compared")),
+                None => Err(fields::unknown("parameter", name, &parameters.iter().map(|(path, _)| path.as_ref()).collect::<Vec<_>>())),
+            },
+        }
     }
-    let path = config::canonical_path(name).map_err(|unknown| error(at, unknown.to_string()))?;
-    let kind = Kind::of(Facts::of(&TrialConfig::default()).get(path));
-    Ok(Expr::Field(path, kind))
 }
 
 #[cfg(test)]
@@ -334,7 +381,7 @@ mod tests {
     use super::*;
 
     fn allows(text: &str) -> bool {
-        Constraint::parse(text).unwrap().allows(&Facts::of(&TrialConfig::default()))
+        Constraint::parse(text, &Scope::Model).unwrap().allows(&Facts::of_model(&TrialConfig::default()))
     }
 
     #[test]
@@ -356,6 +403,7 @@ mod tests {
             "pos_encodings == 'none' and puzzle_emb_ndim == hidden_size",
             "not h_cycles > 3",
             "not (true and false)",
+            "not continue_loss and continue_loss == false",
             "true or false and false",
             "1 / 0 > 1000000",
         ] {
@@ -389,17 +437,17 @@ mod tests {
             ("é < 4", 0, "unexpected `é`"),
         ];
         for (text, offset, message) in cases {
-            assert_eq!(Constraint::parse(text), Err(error(offset, message)), "{text}");
+            assert_eq!(Constraint::parse(text, &Scope::Model), Err(error(offset, message)), "{text}");
         }
         let deep = format!("{}1{} < 2", "(".repeat(100), ")".repeat(100));
-        assert_eq!(Constraint::parse(&deep), Err(error(50, "more than 50 levels in one another")));
+        assert_eq!(Constraint::parse(&deep, &Scope::Model), Err(error(50, "more than 50 levels in one another")));
     }
 
     proptest::proptest! {
         #[test]
         fn any_text_is_read_without_panic(text in "[a-z0-9 ()<>=!+*/%.'\"é-]{0,40}") {
-            if let Ok(constraint) = Constraint::parse(&text) {
-                constraint.allows(&Facts::of(&TrialConfig::default()));
+            if let Ok(constraint) = Constraint::parse(&text, &Scope::Model) {
+                constraint.allows(&Facts::of_model(&TrialConfig::default()));
             }
         }
     }

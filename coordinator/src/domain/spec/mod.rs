@@ -3,7 +3,8 @@
 //! * `yaml`: text to a tree that knows the place of each value, within limits.
 //! * `fields`: typed values out of that tree.
 //! * `settings`, `base`, `parameters`: the configuration, its fixed and its varying part.
-//! * `listed`: configurations that are listed by name, and baselines.
+//! * `models`: what a sweep of built-in models has, and `listed`: configurations that are listed by name, and baselines.
+//! * `program`: what a sweep of a program has.
 //! * `data`: which puzzles.
 //! * `expression`, over `tokens`: the language of `constraints`.
 //! * `running`: what trials need, and what follows when one fails; `checkpoints`: which of their states are kept.
@@ -18,7 +19,9 @@ mod error;
 mod expression;
 mod fields;
 mod listed;
+mod models;
 mod parameters;
+mod program;
 mod proposals;
 mod running;
 mod settings;
@@ -27,23 +30,27 @@ mod tests;
 mod tokens;
 mod yaml;
 
-use tinysweep_proto::config::TrialConfig;
+use std::borrow::Cow;
+
 use tinysweep_proto::dataset::{BENCHMARKS, Benchmark, benchmark};
-use tinysweep_proto::metric::{Goal, TEST_METRICS, test_metric};
+use tinysweep_proto::metric::{Goal, Metric, TEST_METRICS, test_metric};
 
 pub use data::{ArcSpec, DataSpec, PartSpec};
 pub use error::{Position, SpecError, SpecErrors};
 pub use expression::{Constraint, ExpressionError, Facts};
 pub use listed::Listed;
+pub use models::ModelSweep;
+pub use program::ProgramSweep;
 pub use proposals::{Proposal, Role};
 pub use running::Running;
 
 use super::baselines::headline_metric;
+use super::metric_name;
 use super::space::Space;
 use error::Report;
+use expression::Scope;
 use fields::Fields;
-use listed::Shared;
-use settings::Settings;
+use settings::{Settings, Vocabulary};
 use yaml::{Content, Node};
 
 /// The most trials that a sweep may have.
@@ -64,20 +71,12 @@ pub struct SweepSpec {
     pub name: String,
     /// What it is for; may be empty.
     pub description: String,
-    /// The question that its trials answer.
-    pub benchmark: &'static Benchmark,
-    /// Which puzzles.
-    pub data: DataSpec,
+    /// What its trials run.
+    pub subject: Subject,
     /// How trials are chosen.
     pub method: Method,
     /// What they are judged by.
     pub metric: MetricSpec,
-    /// What all trials share.
-    pub base: TrialConfig,
-    /// Configurations that are listed by name, each to be run with every combination of `space`; one without a name where none are.
-    pub listed: Vec<Listed>,
-    /// Configurations that are trained beside the sweep, as they are.
-    pub baselines: Vec<Listed>,
     /// What trials differ in, in the order of the file.
     pub space: Space,
     /// Conditions that every trial meets.
@@ -91,8 +90,16 @@ pub struct SweepSpec {
     /// How they are to be run.
     pub running: Running,
     file: String,
-    settings: Settings,
     places: Places,
+}
+
+/// What the trials of a sweep run.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// The built-in models.
+    Models(Box<ModelSweep>),
+    /// A program.
+    Program(ProgramSweep),
 }
 
 /// Where blocks stand that an error found later points at.
@@ -124,17 +131,25 @@ impl Method {
 }
 
 /// What trials are judged by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetricSpec {
-    /// A metric of the test evaluation, such as `test/exact_accuracy`.
-    pub name: &'static str,
-    /// Which way is better: as the file says, else as is natural for the metric (W&B would minimise).
+    /// A metric of the test evaluation, such as `test/exact_accuracy`; of a program any that it reports.
+    pub name: Cow<'static, str>,
+    /// Which way is better: as the file says, else as is natural for the metric; those that only a program knows are minimised, as by W&B.
     pub goal: Goal,
+}
+
+impl From<&Metric> for MetricSpec {
+    fn from(metric: &Metric) -> Self {
+        Self { name: Cow::Borrowed(metric.name), goal: metric.goal }
+    }
 }
 
 const KEYS: &[&str] = &[
     "name",
     "description",
+    "program",
+    "command",
     "benchmark",
     "data",
     "method",
@@ -160,41 +175,46 @@ impl SweepSpec {
         let spec = yaml::parse(yaml, &mut report).and_then(|root| read(&mut report, &root, file_name));
         report.finish(spec)
     }
+
+    /// What a sweep of built-in models has.
+    pub fn models(&self) -> Option<&ModelSweep> {
+        match &self.subject {
+            Subject::Models(models) => Some(models),
+            Subject::Program(_) => None,
+        }
+    }
+
+    /// What a sweep of a program has.
+    pub fn program(&self) -> Option<&ProgramSweep> {
+        match &self.subject {
+            Subject::Models(_) => None,
+            Subject::Program(program) => Some(program),
+        }
+    }
 }
 
 fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
     let keys = Fields::read_all(report, root, "a sweep file", &[KEYS, &running::KEYS].concat(), unsupported)?;
-    let benchmark = read_benchmark(report, &keys);
-    let mut settings = Settings::default();
-    let mut base = keys.get("config").map(|node| base::read(report, node, &mut settings)).unwrap_or_default();
-    let space = keys.get("parameters").map(|node| parameters::read(report, node, &mut settings, &mut base)).unwrap_or_default();
-    let shared = Shared { base: &base, settings: &settings };
-    let listed = keys.get("trials").map_or_else(|| Some(vec![Listed::unnamed(&base)]), |node| listed::read_trials(report, node, &shared));
-    let baselines = keys.get("baselines").map_or(Some(Vec::new()), |node| listed::read_baselines(report, node, &shared));
+    let is_program = program::is_meant(&keys);
+    let asked = if is_program { read_program(report, &keys) } else { read_models(report, &keys) };
+    let Asked { subject, space, metric, constraints } = asked;
     let name = match keys.get("name") {
         Some(node) => fields::text(report, node, "`name`", NAME_LIMIT).map(str::to_owned),
         None => Some(stem(file)),
     };
     let description = keys.get("description").map_or(Some(""), |node| fields::text(report, node, "`description`", TEXT_LIMIT));
-    let metric = read_metric(report, keys.get("metric"), benchmark);
     let method = keys.get("method").map_or(Some(Method::Grid), |node| read_method(report, node));
-    let constraints = keys.get("constraints").map_or(Some(Vec::new()), |node| read_constraints(report, node));
     let replicates = keys.get("replicates").map_or(Some(1), |node| fields::whole(report, node, "`replicates`", 1..=REPLICATE_LIMIT));
     let seed = keys.get("seed").map_or(Some(0), |node| fields::whole(report, node, "`seed`", 0..=i64::MAX));
     let run_cap = read_run_cap(report, &keys);
-    let running = running::read(report, &keys);
-    let data = benchmark.and_then(|benchmark| data::read(report, keys.get("data"), benchmark, root.at));
+    let running = running::read(report, &keys, is_program);
     let place = |key| keys.entry(key).map_or(Position::START, |entry| entry.at);
     let spec = SweepSpec {
         name: name?,
         description: description?.to_owned(),
-        benchmark: benchmark?,
-        data: data?,
+        subject: subject?,
         method: method?,
         metric: metric?,
-        listed: listed?,
-        baselines: baselines?,
-        base,
         space,
         constraints: constraints?,
         replicates: replicates? as u32,
@@ -202,7 +222,6 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
         run_cap: run_cap?,
         running: running?,
         file: file.to_owned(),
-        settings,
         places: Places {
             method: place("method"),
             trials: place("trials"),
@@ -218,7 +237,7 @@ fn read(report: &mut Report, root: &Node, file: &str) -> Option<SweepSpec> {
 /// Words for keys that other tools or later versions know: silence about them would look like consent.
 fn unsupported(key: &str) -> Option<String> {
     let reason = match key {
-        "program" | "command" | "job" | "image_uri" => "is not needed: workers train the built-in models",
+        "job" | "image_uri" => "is not needed: workers train the built-in models, or run a `program`",
         "project" | "entity" | "kind" | "apiVersion" | "controller" => "is not needed: the coordinator keeps all sweeps",
         "early_terminate" => "is not supported yet: every trial runs to its end",
         "metrics" => "is not supported yet; name one metric in `metric`",
@@ -235,11 +254,53 @@ fn stem(file: &str) -> String {
     if stem.is_empty() { "sweep".into() } else { stem }
 }
 
-fn read_benchmark(report: &mut Report, keys: &Fields) -> Option<&'static Benchmark> {
-    let known: Vec<_> = BENCHMARKS.iter().map(|known| known.name).collect();
-    let Some(node) = keys.get("benchmark") else {
-        return report.error(keys.at, format!("`benchmark` is missing; it is one of {}", known.join(", ")));
+/// What a file asks for, which is read in different ways for models and for programs.
+struct Asked {
+    subject: Option<Subject>,
+    space: Space,
+    metric: Option<MetricSpec>,
+    constraints: Option<Vec<Constraint>>,
+}
+
+fn read_models(report: &mut Report, keys: &Fields) -> Asked {
+    let benchmark = match keys.get("benchmark") {
+        Some(node) => read_benchmark(report, node),
+        None => report.error(keys.at, format!("`benchmark` is missing; it is one of {}", benchmark_names().join(", "))),
     };
+    let (models, space) = models::read(report, keys, benchmark);
+    let metric = match keys.get("metric") {
+        Some(node) => read_metric(report, node, test_metric_named),
+        None => benchmark.map(|benchmark| headline_metric(benchmark).into()),
+    };
+    let subject = models.map(|models| Subject::Models(Box::new(models)));
+    Asked { subject, space, metric, constraints: read_constraints(report, keys, &Scope::Model) }
+}
+
+fn read_program(report: &mut Report, keys: &Fields) -> Asked {
+    let benchmark = keys.get("benchmark").map_or(Some(None), |node| read_benchmark(report, node).map(Some));
+    let mut settings = Settings::of(Vocabulary::Program);
+    let parameters = keys.get("parameters").map(|node| parameters::read(report, node, &mut settings)).unwrap_or_default();
+    let metric = match (keys.get("metric"), benchmark) {
+        (Some(node), _) => read_metric(report, node, any_metric_named),
+        (None, Some(None)) => {
+            report.error(keys.at, "`metric` is missing: what the program reports and trials are ranked by, as in `metric: {name: loss}`")
+        }
+        (None, benchmark) => benchmark.flatten().map(|benchmark| headline_metric(benchmark).into()),
+    };
+    let name = metric.as_ref().map(|metric| metric.name.clone().into_owned()).unwrap_or_default();
+    let program = program::read(report, keys, name);
+    let constraints = read_constraints(report, keys, &program::scope(&parameters));
+    let base = program::base(&settings, &parameters);
+    let sweep = || Some(Subject::Program(ProgramSweep { benchmark: benchmark?, program: program?, base }));
+    Asked { subject: sweep(), space: parameters.space, metric, constraints }
+}
+
+fn benchmark_names() -> Vec<&'static str> {
+    BENCHMARKS.iter().map(|known| known.name).collect()
+}
+
+fn read_benchmark(report: &mut Report, node: &Node) -> Option<&'static Benchmark> {
+    let known = benchmark_names();
     let name = fields::text(report, node, "`benchmark`", NAME_LIMIT)?;
     match benchmark(name) {
         Some(benchmark) => Some(benchmark),
@@ -256,17 +317,13 @@ fn read_method(report: &mut Report, node: &Node) -> Option<Method> {
     }
 }
 
-/// What the file names, else what published results of the benchmark have.
-fn read_metric(report: &mut Report, node: Option<&Node>, benchmark: Option<&Benchmark>) -> Option<MetricSpec> {
-    let Some(node) = node else {
-        let metric = headline_metric(benchmark?);
-        return Some(MetricSpec { name: metric.name, goal: metric.goal });
-    };
+/// What the file names; `named` gives the metric of a name with its natural goal, or what is wrong with the name.
+fn read_metric(report: &mut Report, node: &Node, named: fn(&str) -> Result<MetricSpec, String>) -> Option<MetricSpec> {
     let keys = Fields::read(report, node, "`metric`", &["name", "goal"], |key| {
         matches!(key, "target" | "impute" | "impute_while_running").then(|| format!("`{key}` is not supported yet; remove it"))
     })?;
     let Some(name_node) = keys.get("name") else {
-        return report.error(keys.at, format!("`metric` lacks `name`, which is one of {}", metric_names().join(", ")));
+        return report.error(keys.at, "`metric` lacks `name`, as in `metric: {name: test/exact_accuracy}`");
     };
     let name = fields::text(report, name_node, "`name` of `metric`", NAME_LIMIT)?;
     let goal = match keys.get("goal") {
@@ -276,26 +333,36 @@ fn read_metric(report: &mut Report, node: Option<&Node>, benchmark: Option<&Benc
         }
         None => None,
     };
-    match test_metric(name) {
-        Some(metric) => Some(MetricSpec { name: metric.name, goal: goal.unwrap_or(metric.goal) }),
-        None => report.error(name_node.at, fields::unknown("metric", name, &metric_names())),
+    match named(name) {
+        Ok(metric) => Some(MetricSpec { goal: goal.unwrap_or(metric.goal), ..metric }),
+        Err(problem) => report.error(name_node.at, problem),
     }
+}
+
+fn test_metric_named(name: &str) -> Result<MetricSpec, String> {
+    test_metric(name).map(MetricSpec::from).ok_or_else(|| fields::unknown("metric", name, &metric_names()))
+}
+
+fn any_metric_named(name: &str) -> Result<MetricSpec, String> {
+    metric_name(name)?;
+    Ok(test_metric(name).map_or_else(|| MetricSpec { name: name.to_owned().into(), goal: Goal::Minimize }, MetricSpec::from))
 }
 
 fn metric_names() -> Vec<&'static str> {
     TEST_METRICS.iter().map(|metric| metric.name).collect()
 }
 
-fn read_constraints(report: &mut Report, node: &Node) -> Option<Vec<Constraint>> {
+fn read_constraints(report: &mut Report, keys: &Fields, scope: &Scope) -> Option<Vec<Constraint>> {
+    let Some(node) = keys.get("constraints") else { return Some(Vec::new()) };
     let items = fields::list(report, node, "`constraints`")?;
     // Not `filter_map(...)?` on the first: all of them are to be reported.
-    let constraints: Vec<_> = items.iter().map(|item| read_constraint(report, item)).collect();
+    let constraints: Vec<_> = items.iter().map(|item| read_constraint(report, item, scope)).collect();
     constraints.into_iter().collect()
 }
 
-fn read_constraint(report: &mut Report, node: &Node) -> Option<Constraint> {
+fn read_constraint(report: &mut Report, node: &Node, scope: &Scope) -> Option<Constraint> {
     let text = fields::text(report, node, "a constraint", CONSTRAINT_LIMIT)?;
-    match Constraint::parse(text) {
+    match Constraint::parse(text, scope) {
         Ok(constraint) => Some(constraint),
         Err(error) => {
             let at = match node.content {

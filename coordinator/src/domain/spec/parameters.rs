@@ -4,12 +4,10 @@
 //! includes `max`, and exponents that look like values are refused. `inv_log_uniform*` has log(1/x) uniform, which is to say log(x).
 
 use serde_json::Value;
-use tinysweep_proto::config::TrialConfig;
 
-use super::base;
 use super::error::{Position, Report};
 use super::fields::{self, Fields};
-use super::settings::{self, FieldKind, Settings};
+use super::settings::{FieldKind, Path, Settings, Vocabulary};
 use super::yaml::{Content, Entry, Node};
 use crate::domain::space::{Choice, Domain, Parameter, Shape, Space};
 
@@ -19,28 +17,37 @@ const KEYS: &[&str] = &["value", "values", "probabilities", "distribution", "min
 /// How far from 1 the sum of probabilities may be.
 const PROBABILITY_TOLERANCE: f64 = 1e-6;
 
-/// Reads `parameters:`; constants go into `config`.
-pub(crate) fn read(report: &mut Report, node: &Node, settings: &mut Settings, config: &mut TrialConfig) -> Space {
-    let mut reader = Reader { report, settings, config, space: Space::default() };
+/// What `parameters:` says.
+#[derive(Default)]
+pub(crate) struct Parameters {
+    /// What varies.
+    pub space: Space,
+    /// What is the same for all trials.
+    pub constants: Vec<(Path, Value)>,
+}
+
+/// Reads `parameters:`.
+pub(crate) fn read(report: &mut Report, node: &Node, settings: &mut Settings) -> Parameters {
+    let mut reader = Reader { report, settings, parameters: Parameters::default() };
     reader.block(node, "`parameters`", None);
-    reader.space
+    reader.parameters
 }
 
 struct Reader<'a> {
     report: &'a mut Report,
     settings: &'a mut Settings,
-    config: &'a mut TrialConfig,
-    space: Space,
+    parameters: Parameters,
 }
 
 impl Reader<'_> {
     fn block(&mut self, node: &Node, what: &str, group: Option<&str>) {
         for entry in fields::mapping(self.report, node, what).unwrap_or_default() {
             match nested_parameters(entry) {
-                Some(inner) if group.is_none() && settings::is_group(&entry.key) => {
+                Some(inner) if self.settings.vocabulary.is_group(group, &entry.key) => {
                     let what = format!("`parameters` of `{}`", entry.key);
                     if Fields::read(self.report, &entry.value, "a group", &["parameters"], |_| None).is_some() {
-                        self.block(inner, &what, Some(&entry.key));
+                        let within = group.map_or_else(|| entry.key.clone(), |group| format!("{group}.{}", entry.key));
+                        self.block(inner, &what, Some(&within));
                     }
                 }
                 _ => self.parameter(entry, group),
@@ -59,12 +66,13 @@ impl Reader<'_> {
         }
         let what = format!("parameter `{}`", entry.key);
         let Some(keys) = Fields::read(self.report, &entry.value, &what, KEYS, |_| None) else { return };
-        let mut definition = Definition { report: self.report, path, keys, at: entry.at, name: &entry.key };
+        let vocabulary = self.settings.vocabulary;
+        let mut definition = Definition { report: self.report, vocabulary, path: &path, keys, at: entry.at, name: &entry.key };
         match definition.read() {
-            Some(Meaning::Constant(value)) => *self.config = base::with(self.config, path, &value),
+            Some(Meaning::Constant(value)) => self.parameters.constants.push((path, value)),
             Some(Meaning::Varies(domain)) => {
-                let whole = settings::kind(path) == FieldKind::Whole;
-                self.space.parameters.push(Parameter { path, domain, whole, at: entry.at });
+                let whole = vocabulary.is_whole(&path, &domain);
+                self.parameters.space.parameters.push(Parameter { path, domain, whole, at: entry.at });
             }
             None => {}
         }
@@ -143,7 +151,8 @@ impl Distribution {
 /// One parameter's mapping.
 struct Definition<'a, 'n> {
     report: &'a mut Report,
-    path: &'static str,
+    vocabulary: Vocabulary,
+    path: &'a str,
     keys: Fields<'n>,
     at: Position,
     name: &'n str,
@@ -208,6 +217,10 @@ impl Definition<'_, '_> {
         None
     }
 
+    fn kind(&self) -> FieldKind {
+        self.vocabulary.kind(self.path)
+    }
+
     fn required(&mut self, key: &str) -> Option<Node> {
         match self.keys.get(key) {
             Some(node) => Some(node.clone()),
@@ -217,7 +230,7 @@ impl Definition<'_, '_> {
 
     fn constant(&mut self) -> Option<Meaning> {
         let node = self.required("value")?;
-        settings::value(self.report, self.path, &node).map(Meaning::Constant)
+        self.vocabulary.value(self.report, self.path, &node).map(Meaning::Constant)
     }
 
     fn choices(&mut self, weighted: bool) -> Option<Domain> {
@@ -226,7 +239,7 @@ impl Definition<'_, '_> {
         let mut values = Vec::<Choice>::new();
         let mut places = std::collections::HashMap::new();
         for item in items {
-            let Some(value) = settings::value(self.report, self.path, item) else { continue };
+            let Some(value) = self.vocabulary.value(self.report, self.path, item) else { continue };
             match places.insert(value.to_string(), item.at) {
                 Some(earlier) => {
                     let place = format!("line {}, column {}", earlier.line, earlier.column);
@@ -278,10 +291,10 @@ impl Definition<'_, '_> {
             Distribution::Normal | Distribution::LogNormal => self.gaussian(distribution)?,
             _ => self.bounded(name, distribution)?,
         };
-        if settings::kind(self.path) == FieldKind::Word {
+        if self.kind() == FieldKind::Word {
             return self.report.error(self.at, format!("`{}` takes words, not numbers; list them in `values`", self.name));
         }
-        if settings::kind(self.path) == FieldKind::Whole && step.is_none_or(|step| step.fract() != 0.0) {
+        if self.kind() == FieldKind::Whole && step.is_none_or(|step| step.fract() != 0.0) {
             let message =
                 format!("`{}` takes whole numbers; use int_uniform, or a `q_` distribution with a whole q, not `{name}`", self.name);
             return self.report.error(self.at, message);
@@ -344,14 +357,14 @@ impl Definition<'_, '_> {
 
     /// Refuses bounds that the hyper-parameter may not have: a trial in the middle of the sweep would otherwise find out.
     fn check_bounds(&mut self, bounds: [(Position, f64); 2]) -> Option<()> {
-        if settings::kind(self.path) == FieldKind::Word {
+        if self.kind() == FieldKind::Word {
             return self.report.error(self.at, format!("`{}` takes words, not numbers; list them in `values`", self.name));
         }
         let mut right = Some(());
         for (at, bound) in bounds {
             // Fractions as bounds of whole numbers are right where a step rounds between them.
-            let bound = if settings::kind(self.path) == FieldKind::Whole { bound.round() } else { bound };
-            if let Err(message) = settings::check_number(self.path, bound) {
+            let bound = if self.kind() == FieldKind::Whole { bound.round() } else { bound };
+            if let Err(message) = self.vocabulary.check_number(self.path, bound) {
                 right = self.report.error(at, message);
             }
         }

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use serde_json::Value;
-use tinysweep_proto::config::{self, ConfigError, TrialConfig};
+use tinysweep_proto::config::{self, ConfigError};
 
 use super::error::{Position, Report, SpecErrors};
-use super::{Facts, Listed, Method, SweepSpec, TRIAL_LIMIT};
+use super::{Facts, Listed, Method, ModelSweep, ProgramSweep, Subject, SweepSpec, TRIAL_LIMIT};
+use crate::domain::configuration::Configuration;
 use crate::domain::sampler::Draw;
 use crate::domain::space::{Parameter, Space};
 
@@ -21,7 +22,7 @@ pub struct Proposal {
     /// Whether it is one of the sweep's own.
     pub role: Role,
     /// The whole configuration.
-    pub config: TrialConfig,
+    pub config: Configuration,
     /// Canonical path and value of each hyper-parameter that the trial's name stands for: what it sets itself in a list, and what the
     /// sweep varies, in the order of the file.
     pub varied: Vec<(String, Value)>,
@@ -74,9 +75,9 @@ impl SweepSpec {
             };
             report.error::<()>(self.places.constraints, message);
         }
-        for baseline in &self.baselines {
-            let config = baseline.config.clone();
-            self.check(&config, baseline, &[], &mut report);
+        for (models, baseline) in self.baselines() {
+            let config = Configuration::from(baseline.config.clone());
+            self.check(&config, &Origin::Listed(models, baseline), &[], &mut report);
             let varied = baseline.overrides().collect();
             trials.push(Proposal { number: trials.len() as u32, role: Role::Baseline, config, varied, name: baseline.name.clone() });
         }
@@ -101,14 +102,25 @@ impl SweepSpec {
 
     /// Trials of the whole grid, of each listed configuration; the error is a parameter that a grid cannot list.
     fn grid_len(&self) -> Result<u64, &Parameter> {
-        Ok(self.space.grid_len()?.saturating_mul(self.listed.len() as u64))
+        Ok(self.space.grid_len()?.saturating_mul(self.origins().len() as u64))
+    }
+
+    fn baselines(&self) -> impl Iterator<Item = (&ModelSweep, &Listed)> {
+        self.models().into_iter().flat_map(|models| models.baselines.iter().map(move |baseline| (models, baseline)))
+    }
+
+    fn origins(&self) -> Vec<Origin<'_>> {
+        match &self.subject {
+            Subject::Models(models) => models.listed.iter().map(|listed| Origin::Listed(models, listed)).collect(),
+            Subject::Program(program) => vec![Origin::Program(program)],
+        }
     }
 
     fn grid(&self, report: &mut Report) -> Vec<Proposal> {
         let cap = self.run_cap.unwrap_or(u32::MAX) as usize;
         let mut trials = Vec::new();
-        for listed in &self.listed {
-            let template = Template::new(&listed.config, &self.space);
+        for origin in self.origins() {
+            let template = Template::new(&origin, &self.space);
             for index in 0..self.space.grid_len().unwrap_or(0) {
                 if trials.len() >= cap || report.is_full() {
                     return trials;
@@ -116,7 +128,7 @@ impl SweepSpec {
                 let values = self.space.grid_values(index);
                 let config = template.fill(&values);
                 if self.meets_constraints(&config) {
-                    trials.push(self.proposal(trials.len(), listed, config, values, report));
+                    trials.push(self.proposal(trials.len(), &origin, config, values, report));
                 }
             }
         }
@@ -126,20 +138,20 @@ impl SweepSpec {
     /// A random sweep has one configuration that it varies: it lists none.
     fn random(&self, report: &mut Report) -> Vec<Proposal> {
         let mut trials = Vec::new();
-        let Some(listed) = self.listed.first() else { return trials };
-        let template = Template::new(&listed.config, &self.space);
+        let Some(origin) = self.origins().pop() else { return trials };
+        let template = Template::new(&origin, &self.space);
         let most = self.trial_limit();
         let mut seen = HashSet::new();
         while (trials.len() as u64) < most && !report.is_full() {
             let Some((config, values)) = self.new_draw(&template, trials.len() as u64, &seen) else { break };
             seen.insert(key(&values));
-            trials.push(self.proposal(trials.len(), listed, config, values, report));
+            trials.push(self.proposal(trials.len(), &origin, config, values, report));
         }
         trials
     }
 
     /// Draws trial `number` until it meets the constraints and is none of `seen`; none after too many attempts.
-    fn new_draw(&self, template: &Template, number: u64, seen: &HashSet<String>) -> Option<(TrialConfig, Vec<Value>)> {
+    fn new_draw(&self, template: &Template, number: u64, seen: &HashSet<String>) -> Option<(Configuration, Vec<Value>)> {
         let mut draw = Draw::keyed(self.seed, number);
         (0..DRAW_LIMIT).find_map(|_| {
             let values = self.space.sample(&mut draw);
@@ -151,7 +163,7 @@ impl SweepSpec {
         })
     }
 
-    fn meets_constraints(&self, config: &TrialConfig) -> bool {
+    fn meets_constraints(&self, config: &Configuration) -> bool {
         if self.constraints.is_empty() {
             return true;
         }
@@ -159,32 +171,34 @@ impl SweepSpec {
         self.constraints.iter().all(|constraint| constraint.allows(&facts))
     }
 
-    fn proposal(&self, number: usize, listed: &Listed, config: TrialConfig, values: Vec<Value>, report: &mut Report) -> Proposal {
-        self.check(&config, listed, &values, report);
-        let varied: Vec<_> = self.space.parameters.iter().map(|parameter| parameter.path.to_owned()).zip(values).collect();
-        let parts = [listed.name.clone(), name(&varied)];
+    fn proposal(&self, number: usize, origin: &Origin, config: Configuration, values: Vec<Value>, report: &mut Report) -> Proposal {
+        self.check(&config, origin, &values, report);
+        let varied: Vec<_> = self.space.parameters.iter().map(|parameter| parameter.path.clone().into_owned()).zip(values).collect();
+        let parts = [origin.name().to_owned(), name(&varied)];
         let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let name = if parts.is_empty() { self.name.clone() } else { parts.join(", ") };
-        Proposal { number: number as u32, role: Role::Proposed, config, varied: listed.overrides().chain(varied).collect(), name }
+        Proposal { number: number as u32, role: Role::Proposed, config, varied: origin.overrides().chain(varied).collect(), name }
     }
 
-    /// Notes what is wrong with `config`, which is `listed` with `values` for what varies.
-    fn check(&self, config: &TrialConfig, listed: &Listed, values: &[Value], report: &mut Report) {
+    /// Notes what is wrong with `config`, which is `origin` with `values` for what varies. What a program makes of its parameters is its own
+    /// affair.
+    fn check(&self, config: &Configuration, origin: &Origin, values: &[Value], report: &mut Report) {
+        let (Configuration::Model(config), Origin::Listed(models, listed)) = (config, origin) else { return };
         for error in config::check(config) {
-            report.error::<()>(self.place_of(&error, listed, values), format!("`{}` {}", error.path, error.message));
+            report.error::<()>(self.place_of(&error, models, listed, values), format!("`{}` {}", error.path, error.message));
         }
     }
 
     /// Where the cause of `error` is written: the setting itself, else one that the message names, else the item of a list, else whatever
     /// varies.
-    fn place_of(&self, error: &ConfigError, listed: &Listed, values: &[Value]) -> Position {
+    fn place_of(&self, error: &ConfigError, models: &ModelSweep, listed: &Listed, values: &[Value]) -> Position {
         let place = |path: &str| {
             let varied = self.space.parameters.iter().zip(values).find(|(parameter, _)| parameter.path == path);
             let own = || listed.settings.position(path);
-            varied.map(|(parameter, value)| parameter.position_of(value)).or_else(own).or_else(|| self.settings.position(path))
+            varied.map(|(parameter, value)| parameter.position_of(value)).or_else(own).or_else(|| models.settings.position(path))
         };
         let named = |path: &&str| error.message.contains(*path) || (error.path == "pos_encodings" && *path == "variant");
-        let set = listed.settings.paths().chain(self.settings.paths());
+        let set = listed.settings.paths().chain(models.settings.paths());
         let fallback = if listed.name.is_empty() { self.places.parameters } else { listed.at };
         place(error.path).or_else(|| set.filter(named).find_map(place)).unwrap_or(fallback)
     }
@@ -192,7 +206,7 @@ impl SweepSpec {
 
 /// Checks, without listing them, that the trials can be listed and are not too many.
 pub(super) fn check_count(report: &mut Report, spec: &SweepSpec) -> Option<()> {
-    let lists = spec.listed.iter().any(|listed| !listed.name.is_empty());
+    let lists = spec.origins().iter().any(|origin| !origin.name().is_empty());
     match (spec.method, spec.grid_len()) {
         (Method::Random, _) if lists => {
             report.error(spec.places.trials, "`trials` lists what a random sweep would draw; use `method: grid`")
@@ -216,25 +230,62 @@ pub(super) fn check_count(report: &mut Report, spec: &SweepSpec) -> Option<()> {
     }
 }
 
+/// What trials start from, before the values of what varies.
+enum Origin<'a> {
+    /// A listed configuration of a sweep of models, or the only one.
+    Listed(&'a ModelSweep, &'a Listed),
+    /// A program.
+    Program(&'a ProgramSweep),
+}
+
+impl Origin<'_> {
+    /// What tables call it; may be empty.
+    fn name(&self) -> &str {
+        match self {
+            Self::Listed(_, listed) => &listed.name,
+            Self::Program(_) => "",
+        }
+    }
+
+    /// What it sets itself, by canonical path.
+    fn overrides(&self) -> impl Iterator<Item = (String, Value)> + '_ {
+        let listed = match self {
+            Self::Listed(_, listed) => Some(listed),
+            Self::Program(_) => None,
+        };
+        listed.into_iter().flat_map(|listed| listed.overrides())
+    }
+}
+
 /// A configuration into which the values of a trial are put.
 struct Template<'a> {
     tree: Value,
     paths: Vec<&'a str>,
+    is_program: bool,
 }
 
 impl<'a> Template<'a> {
-    fn new(config: &TrialConfig, space: &'a Space) -> Self {
-        let tree = serde_json::to_value(config).expect("a struct of numbers and enums has a JSON form");
-        Self { tree, paths: space.parameters.iter().map(|parameter| parameter.path).collect() }
+    fn new(origin: &Origin, space: &'a Space) -> Self {
+        let (tree, is_program) = match origin {
+            Origin::Listed(_, listed) => {
+                (serde_json::to_value(&listed.config).expect("a struct of numbers and enums has a JSON form"), false)
+            }
+            Origin::Program(program) => (program.base.clone(), true),
+        };
+        Self { tree, paths: space.parameters.iter().map(|parameter| parameter.path.as_ref()).collect(), is_program }
     }
 
     /// The configuration with `values`, one for each varying hyper-parameter.
-    fn fill(&self, values: &[Value]) -> TrialConfig {
+    fn fill(&self, values: &[Value]) -> Configuration {
         let mut tree = self.tree.clone();
         for (path, value) in self.paths.iter().zip(values) {
             *path.split('.').fold(&mut tree, |node, key| &mut node[key]) = value.clone();
         }
-        serde_json::from_value(tree).expect("values have the type of their field, which was checked when they were read")
+        if self.is_program {
+            return Configuration::Program(tree);
+        }
+        let config = serde_json::from_value(tree).expect("values have the type of their field, which was checked when they were read");
+        Configuration::Model(Box::new(config))
     }
 }
 

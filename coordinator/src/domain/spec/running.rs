@@ -46,8 +46,8 @@ impl Default for Running {
     }
 }
 
-/// Reads what `keys`, the sweep file's, say about it.
-pub(super) fn read(report: &mut Report, keys: &Fields) -> Option<Running> {
+/// Reads what `keys`, the sweep file's, say about it. A program needs a worker whose owner allows it.
+pub(super) fn read(report: &mut Report, keys: &Fields, is_program: bool) -> Option<Running> {
     let usual = Running::default();
     let mut whole = |key: &str, range| match keys.get(key) {
         Some(node) => fields::whole(report, node, &format!("`{key}`"), range).map(Some),
@@ -65,7 +65,7 @@ pub(super) fn read(report: &mut Report, keys: &Fields) -> Option<Running> {
         share: share?.map_or(usual.share, |share| share as u32),
         max_parallel: max_parallel?.map(|most| most as u32),
         policy: Policy {
-            needs: needs?,
+            needs: Needs { commands: is_program, ..needs? },
             retry: retry?,
             timeout_secs: timeout_secs?.map_or(usual.policy.timeout_secs, |secs| secs as u64),
             checkpoint_secs: checkpoints.as_ref()?.every_secs,
@@ -81,7 +81,8 @@ fn read_needs(report: &mut Report, node: &Node) -> Option<Needs> {
     let device = keys.get("device").map_or(Some(None), |node| fields::word(report, node, "`device`", &devices).map(Some));
     let memory = keys.get("memory_gib").map_or(Some(0.0), |node| read_memory(report, node));
     let labels = keys.get("labels").map_or(Some(BTreeMap::new()), |node| read_labels(report, node));
-    Some(Needs { slots: slots? as u32, device: device?.map(str::to_owned), memory_mib: (memory? * 1024.0).ceil() as u64, labels: labels? })
+    let memory_mib = (memory? * 1024.0).ceil() as u64;
+    Some(Needs { slots: slots? as u32, device: device?.map(str::to_owned), memory_mib, labels: labels?, commands: false })
 }
 
 fn read_memory(report: &mut Report, node: &Node) -> Option<f64> {

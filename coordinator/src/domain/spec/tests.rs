@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tinysweep_proto::config::Variant;
+use tinysweep_proto::config::{TrialConfig, Variant};
 
 use super::*;
 use crate::domain::{
@@ -14,6 +14,10 @@ use crate::domain::{
 
 fn spec(yaml: &str) -> SweepSpec {
     SweepSpec::parse(yaml, "s.yaml").unwrap_or_else(|errors| panic!("{yaml}\n{errors}"))
+}
+
+fn model(trial: &Proposal) -> &TrialConfig {
+    trial.config.model().unwrap()
 }
 
 fn names(yaml: &str) -> Vec<String> {
@@ -51,7 +55,7 @@ seed: 11
 
 #[test]
 fn arc_names_files_of_tasks() {
-    let read = |data: &str| spec(&format!("benchmark: arc-agi-2\ndata: {{arc: {data}}}")).data.arc.unwrap();
+    let read = |data: &str| spec(&format!("benchmark: arc-agi-2\ndata: {{arc: {data}}}")).models().unwrap().data.arc.clone().unwrap();
     let mut expected =
         ArcSpec { training: vec!["a.json".into()], evaluation: "c.json".into(), augmentations: 1000, seed: 42, allow_overlap: false };
     assert_eq!(read("{training: a.json, evaluation: c.json}"), expected);
@@ -65,7 +69,8 @@ fn arc_names_files_of_tasks() {
 fn a_whole_file() {
     let spec = spec(FULL);
     assert_eq!((spec.name.as_str(), spec.description.as_str()), ("depth-supervision-width", "Which depth?"));
-    assert_eq!(spec.benchmark.name, "sudoku-extreme");
+    let models = spec.models().unwrap();
+    assert_eq!(models.benchmark.name, "sudoku-extreme");
     let data = DataSpec {
         train: Some(PartSpec::Path("train.csv".into())),
         test: Some(PartSpec::Count(500)),
@@ -74,12 +79,12 @@ fn a_whole_file() {
         rating: None,
         arc: None,
     };
-    assert_eq!(spec.data, data);
-    assert_eq!(spec.metric, MetricSpec { name: "test/lm_loss", goal: Goal::Minimize });
+    assert_eq!(models.data, data);
+    assert_eq!(spec.metric, MetricSpec { name: "test/lm_loss".into(), goal: Goal::Minimize });
     assert_eq!((spec.replicates, spec.seed, spec.run_cap), (3, 11, None));
-    assert_eq!((spec.base.train.steps, spec.base.train.lr, spec.base.train.weight_decay), (100, 1e-4, 1.0));
-    assert_eq!(spec.base.evaluation.examples, 64);
-    let paths: Vec<_> = spec.space.parameters.iter().map(|parameter| parameter.path).collect();
+    assert_eq!((models.base.train.steps, models.base.train.lr, models.base.train.weight_decay), (100, 1e-4, 1.0));
+    assert_eq!(models.base.evaluation.examples, 64);
+    let paths: Vec<_> = spec.space.parameters.iter().map(|parameter| parameter.path.as_ref()).collect();
     assert_eq!(paths, ["l_cycles", "h_cycles", "hidden_size"]);
 }
 
@@ -101,7 +106,7 @@ fn a_grid_goes_in_the_order_of_the_file_with_the_last_fastest() {
         ]
     );
     let trial = &trials[3];
-    assert_eq!((trial.number, trial.config.l_cycles, trial.config.h_cycles, trial.config.hidden_size), (3, 2, 2, 256));
+    assert_eq!((trial.number, model(trial).l_cycles, model(trial).h_cycles, model(trial).hidden_size), (3, 2, 2, 256));
     assert_eq!(trial.varied, [("l_cycles".into(), json!(2)), ("h_cycles".into(), json!(2)), ("hidden_size".into(), json!(256))]);
     assert_eq!(names_with_cap(2), names[..2]);
 }
@@ -116,8 +121,8 @@ fn the_least_file_is_one_trial_named_after_the_file() {
     let trials = spec.proposals().unwrap();
     assert_eq!(trials.len(), 1);
     assert_eq!((trials[0].name.as_str(), trials[0].varied.len()), ("quick.start", 0));
-    assert_eq!(trials[0].config, TrialConfig::default());
-    assert_eq!(spec.metric, MetricSpec { name: "test/exact_accuracy", goal: Goal::Maximize });
+    assert_eq!(*model(&trials[0]), TrialConfig::default());
+    assert_eq!(spec.metric, MetricSpec { name: "test/exact_accuracy".into(), goal: Goal::Maximize });
 }
 
 #[test]
@@ -187,7 +192,7 @@ fn constraints_see_what_is_not_varied() {
     let yaml =
         "benchmark: sudoku-4x4\nconfig: {variant: att}\nparameters: {width: {values: [64, 100, 128]}}\nconstraints: [width % heads == 0]";
     assert_eq!(names(yaml), ["hidden_size=64", "hidden_size=128"]);
-    assert_eq!(spec(yaml).proposals().unwrap()[0].config.variant, Variant::Att);
+    assert_eq!(model(&spec(yaml).proposals().unwrap()[0]).variant, Variant::Att);
 }
 
 const LISTED: &str = "\
@@ -206,10 +211,10 @@ fn listed_trials_replace_what_config_says_and_are_run_with_every_combination() {
     let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
     let wanted = ["whole, l_cycles=1", "whole, l_cycles=2", "no EMA, l_cycles=1", "no EMA, l_cycles=2", "attention, l_cycles=1"];
     assert_eq!(names[..5], wanted);
-    let (whole, no_ema, attention) = (&trials[1].config, &trials[2].config, &trials[5]);
+    let (whole, no_ema, attention) = (model(&trials[1]), model(&trials[2]), &trials[5]);
     assert_eq!((whole.hidden_size, whole.train.ema_rate, whole.l_cycles), (64, 0.99, 2));
     assert_eq!((no_ema.hidden_size, no_ema.train.ema_rate, no_ema.l_cycles), (64, 0.0, 1));
-    let config = &attention.config;
+    let config = model(attention);
     assert_eq!((config.variant, config.hidden_size, config.num_heads, config.l_cycles), (Variant::Att, 512, 4, 2), "the preset's width");
     assert_eq!((config.train.steps, config.train.ema_rate, config.train.lr), (7, 0.99, 1e-3), "the sweep's training");
     assert_eq!(attention.varied, [("num_heads".into(), json!(4)), ("train.lr".into(), json!(1e-3)), ("l_cycles".into(), json!(2))]);
@@ -230,7 +235,7 @@ fn baselines_come_last_and_are_not_varied() {
         (3, Role::Baseline, "small".to_owned()),
     ];
     assert_eq!(found, wanted);
-    let (published, small) = (&trials[2].config, &trials[3].config);
+    let (published, small) = (model(&trials[2]), model(&trials[3]));
     assert_eq!((published.hidden_size, published.l_cycles, published.train.steps), (512, 6, 7));
     assert_eq!((small.variant, small.hidden_size, small.l_cycles), (Variant::Att, 32, 3));
 }
@@ -357,7 +362,7 @@ fn mistakes_in_the_keys_of_the_file() {
         ("benchmark: 9".into(), "1:12: `benchmark` must be text, not `9`; put it in quotes"),
         (with("paramters: {}"), "2:1: unknown key `paramters`; did you mean `parameters`?"),
         (with("early_terminate: {type: asha}"), "2:1: `early_terminate` is not supported yet: every trial runs to its end; remove it"),
-        (with("program: train.py"), "2:1: `program` is not needed: workers train the built-in models; remove it"),
+        (with("job: x"), "2:1: `job` is not needed: workers train the built-in models, or run a `program`; remove it"),
         (with("project: p"), "2:1: `project` is not needed: the coordinator keeps all sweeps; remove it"),
         (with("budget: {gpu_hours: 2}"), "2:1: `budget` is not supported yet; remove it"),
         (with("priority: high"), "2:11: `priority` must be a whole number from -1000000 to 1000000, not `high`"),
@@ -609,10 +614,10 @@ proptest! {
         let first = spec(&yaml).proposals().unwrap();
         prop_assert_eq!(&first, &spec(&yaml).proposals().unwrap());
         for trial in first {
-            prop_assert!((1e-5..=1e-2).contains(&trial.config.train.lr));
-            prop_assert!(trial.config.hidden_size % 8 == 0 || [12, 100].contains(&trial.config.hidden_size));
-            prop_assert!((12..=100).contains(&trial.config.hidden_size));
-            prop_assert!((1..=3).contains(&trial.config.h_cycles));
+            prop_assert!((1e-5..=1e-2).contains(&model(&trial).train.lr));
+            prop_assert!(model(&trial).hidden_size.is_multiple_of(8) || [12, 100].contains(&model(&trial).hidden_size));
+            prop_assert!((12..=100).contains(&model(&trial).hidden_size));
+            prop_assert!((1..=3).contains(&model(&trial).h_cycles));
         }
     }
 }
@@ -624,7 +629,13 @@ fn how_trials_are_run_can_be_said() {
                 retry: {max_attempts: 3, backoff_secs: 1, max_backoff_secs: 9, on: {panic: give_up, non_finite: anywhere}}\n";
     let running = SweepSpec::parse(yaml, "s.yaml").unwrap().running;
     let policy = Policy {
-        needs: Needs { slots: 2, device: Some("cuda".into()), memory_mib: 1536, labels: [("gpu".to_owned(), "a100".to_owned())].into() },
+        needs: Needs {
+            slots: 2,
+            device: Some("cuda".into()),
+            memory_mib: 1536,
+            labels: [("gpu".to_owned(), "a100".to_owned())].into(),
+            commands: false,
+        },
         retry: RetryPolicy {
             max_attempts: 3,
             backoff_secs: 1,

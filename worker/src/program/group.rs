@@ -1,0 +1,106 @@
+//! A process with its group: all that it has started, unless that has left the group. Once dropped, nothing of it is left.
+
+use std::{
+    io,
+    process::{ExitStatus, Stdio},
+    sync::Arc,
+};
+
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+
+use super::{environment::Variables, reaper::Reaper};
+
+/// A running program and what it has started.
+pub struct Group {
+    child: Child,
+    id: u32,
+    reaper: Arc<Reaper>,
+}
+
+impl Group {
+    /// Starts `command`, whose first item is the program, with nothing but `variables` in its environment. Its output can be read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start(command: &[String], variables: &Variables, reaper: Arc<Reaper>) -> io::Result<(Self, ChildStdout, ChildStderr)> {
+        let Some((program, arguments)) = command.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let mut process = Command::new(program);
+        process.args(arguments).env_clear().envs(variables);
+        process.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        #[cfg(unix)]
+        process.process_group(0);
+        let child = process.spawn()?;
+        let id = child.id().ok_or(io::ErrorKind::NotFound)?;
+        reaper.watch(id);
+        let mut group = Self { child, id, reaper };
+        let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        Ok((group, stdout, stderr))
+    }
+
+    /// Waits for the program itself to end. May be dropped and called again.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait().await
+    }
+
+    /// Asks all of it to end (SIGTERM).
+    pub fn terminate(&self) {
+        signal(self.id, Signal::Terminate);
+    }
+
+    /// Whether something of it runs.
+    pub fn is_alive(&self) -> bool {
+        exists(self.id)
+    }
+
+    /// Ends all of it (SIGKILL).
+    pub fn kill(&self) {
+        signal(self.id, Signal::Kill);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+        self.reaper.forget(self.id);
+    }
+}
+
+/// What a group can be told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Signal {
+    Terminate,
+    Kill,
+}
+
+/// Sends a signal to a group; one that has ended needs none.
+#[cfg(unix)]
+pub(super) fn signal(group: u32, signal: Signal) {
+    use rustix::process::{Signal as Known, kill_process_group};
+    let Some(group) = group_id(group) else { return };
+    let known = match signal {
+        Signal::Terminate => Known::TERM,
+        Signal::Kill => Known::KILL,
+    };
+    let _ = kill_process_group(group, known);
+}
+
+#[cfg(unix)]
+fn exists(group: u32) -> bool {
+    group_id(group).is_some_and(|group| rustix::process::test_kill_process_group(group).is_ok())
+}
+
+/// 0 and 1 would mean this process's own group, and every process there is.
+#[cfg(unix)]
+fn group_id(group: u32) -> Option<rustix::process::Pid> {
+    i32::try_from(group).ok().filter(|id| *id > 1).and_then(rustix::process::Pid::from_raw)
+}
+
+#[cfg(not(unix))]
+fn exists(_: u32) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+pub(super) fn signal(_: u32, _: Signal) {}
