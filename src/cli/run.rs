@@ -26,7 +26,7 @@ use tokio::{
 use tracing::warn;
 
 use crate::{
-    cli::{device::DeviceArgs, leaderboard, serve::start_failure, watch, worker},
+    cli::{device::DeviceArgs, leaderboard, power::PowerArgs, serve::start_failure, watch, worker},
     client::{Client, refused, request},
     failure::Failure,
     output::Format,
@@ -44,6 +44,8 @@ pub struct RunArgs {
     slots: Option<u16>,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    power: PowerArgs,
     #[command(flatten)]
     commands: worker::CommandsArgs,
     /// Where the database, the data sets and the worker's folder are kept; `tinysweep serve` finds the sweep there later
@@ -106,6 +108,7 @@ async fn sweep(args: &RunArgs, file: &SweepFile, address: &Address) -> Result<()
         address: address.clone(),
         folder: args.data_dir.join("worker"),
         device: args.device.name,
+        power: args.power,
         slots,
         commands: args.commands.clone(),
     };
@@ -157,6 +160,7 @@ struct Crew {
     address: Address,
     folder: PathBuf,
     device: DeviceName,
+    power: PowerArgs,
     /// Trials at once.
     slots: usize,
     commands: worker::CommandsArgs,
@@ -191,6 +195,7 @@ impl Crew {
         let log = File::options().create(true).append(true).open(self.log())?;
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["worker", "--leave-with-stdin", "--slots", &self.slots.to_string(), "--device", &self.device.to_string()]);
+        command.args(self.power.to_arguments());
         command.arg("--work-dir").arg(&self.folder).arg("--join").arg(self.address.to_string());
         if self.commands.allow_commands {
             command.arg("--allow-commands").args(self.commands.pass_env.iter().flat_map(|name| ["--pass-env", name]));

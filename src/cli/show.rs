@@ -7,11 +7,17 @@ use serde_json::{Value, json};
 use tinysweep_proto::v1::{Attempt, GetSweepRequest, GetTrialRequest, GetTrialResponse, KeptState, Replicate};
 
 use crate::{
-    cli::{steps, sweeps::SweepView, trial_name::TrialName, trials::TrialView},
+    cli::{
+        cost::{self, CostView},
+        steps,
+        sweeps::SweepView,
+        trial_name::TrialName,
+        trials::TrialView,
+    },
     client::{Client, CoordinatorArgs, refused, request},
     failure::Failure,
     output::{self, Format, Table},
-    progress::trial_state_name,
+    progress::{duration, trial_state_name},
 };
 
 /// Arguments of `show`.
@@ -68,6 +74,10 @@ async fn show_trial(client: &Client, sweep: String, trial: u32, format: Format) 
     if format != Format::Json {
         output::print(format, &fields(&view), &view)?;
         output::print(format, &attempts(&replicates), &view)?;
+        let costs = costs(&answer.replicates);
+        if !costs.rows.is_empty() {
+            output::print(format, &costs, &view)?;
+        }
         if answer.replicates.iter().any(|replicate| !replicate.states.is_empty()) {
             output::print(format, &states(&answer.replicates), &view)?;
         }
@@ -101,10 +111,10 @@ fn state(state: &KeptState) -> Value {
 }
 
 fn attempt(attempt: &Attempt) -> Value {
-    let Attempt { number, state, worker, reason, started_ms, ended_ms, step, failure, lease_reason, resumed_step } = attempt;
+    let Attempt { number, state, worker, reason, started_ms, ended_ms, step, failure, lease_reason, resumed_step, cost } = attempt;
     json!({
         "attempt": number, "state": state, "worker": worker, "reason": reason, "failure": failure, "lease_reason": lease_reason,
-        "started_ms": started_ms, "ended_ms": ended_ms, "resumed_step": resumed_step, "step": step
+        "started_ms": started_ms, "ended_ms": ended_ms, "resumed_step": resumed_step, "step": step, "cost": cost.as_ref().map(CostView::from)
     })
 }
 
@@ -143,6 +153,29 @@ fn attempts(replicates: &[Value]) -> Table {
         })
     });
     Table { headers: vec![">replicate", ">seed", ">attempt", "state", "worker", ">step", ">seconds", "reason"], rows: rows.collect() }
+}
+
+/// What each attempt has cost.
+fn costs(replicates: &[Replicate]) -> Table {
+    let attempts = replicates.iter().flat_map(|replicate| replicate.attempts.iter().map(|attempt| (replicate.index, attempt)));
+    let row = |(replicate, attempt): (u32, &Attempt)| {
+        let cost = attempt.cost.as_ref()?;
+        let view = CostView::from(cost);
+        let speed = |per_s: Option<f64>| per_s.map_or(String::new(), |per_s| format!("{per_s:.1}"));
+        Some(vec![
+            replicate.to_string(),
+            attempt.number.to_string(),
+            duration(cost.wall_seconds),
+            duration(cost.device_seconds),
+            speed(view.steps_per_s),
+            speed(view.samples_per_s),
+            format!("{:.1e}", cost.flops),
+            view.peak_memory_bytes.map_or(String::new(), |bytes| cost::memory(bytes as f64)),
+            cost::energy(cost.joules, cost::is_estimate(cost)),
+        ])
+    };
+    let headers = vec![">replicate", ">attempt", ">time", ">device time", ">steps/s", ">samples/s", ">FLOP", ">peak memory", ">energy"];
+    Table { headers, rows: attempts.filter_map(row).collect() }
 }
 
 /// The states of training that the coordinator keeps.

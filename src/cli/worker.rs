@@ -12,7 +12,7 @@ use tinysweep_worker::{
     slot::Slots,
 };
 
-use super::{device::DeviceArgs, leave, slot};
+use super::{device::DeviceArgs, leave, power::PowerArgs, slot};
 use crate::failure::Failure;
 
 /// Arguments of `worker`.
@@ -26,6 +26,8 @@ pub struct WorkerArgs {
     slots: Option<u16>,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    power: PowerArgs,
     /// What people see it called [default: HOST-PROCESS]
     #[arg(long, env = "TINYSWEEP_WORKER_NAME")]
     name: Option<String>,
@@ -72,7 +74,7 @@ pub async fn execute(args: WorkerArgs) -> Result<(), Failure> {
     args.device.open()?; // its slots would only fail, one after the other
     let slots = args.slots.map_or_else(|| args.device.slots(), usize::from);
     let work_dir = std::path::absolute(args.work_dir)?;
-    let trainers = Slots::new(slots, slot::launch(&work_dir, args.device.name)?);
+    let trainers = Slots::new(slots, slot::launch(&work_dir, args.device.name, args.power)?);
     let settings = Settings {
         coordinator: args.join,
         name: args.name.unwrap_or_else(|| format!("{host}-{}", std::process::id())),

@@ -59,6 +59,10 @@ fn a_trial_goes_on_elsewhere_to_the_same_bits() {
     for said in ["#1 step 900: in training", "#1 the state after step", "goes on from step", "#3 the end, step 9000: of 20 test puzzles"] {
         assert!(logs.contains(said), "no `{said}` in {logs}");
     }
+    let steps: Vec<_> = attempts.iter().map(|attempt| attempt["cost"]["steps"].as_u64().unwrap()).collect();
+    assert!(steps[0] == resumed[1] && steps[1] > 0 && steps[2] == 9000 - resumed[2], "{steps:?} from {resumed:?}");
+    let board = coordinator.json(&["leaderboard", &cut, "--published", "none"]);
+    assert_eq!(board["rows"][0]["cost"]["steps"], steps.iter().sum::<u64>());
     let story = coordinator.json(&["explain", &format!("{cut}/0")])["replicates"][0]["why"].to_string();
     assert!(story.contains("its worker was told to leave") && story.contains("from the checkpoint of step"), "{story}");
 }

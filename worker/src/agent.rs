@@ -294,7 +294,7 @@ impl Agent {
         if !self.leaving.takes_work() || self.taken_slots() + slots > self.settings.slots {
             let reason = if self.leaving.takes_work() { "its worker has no slot free" } else { "its worker is about to leave" };
             warn!(trial = attempt.trial, reason, "a lease is handed back");
-            self.outbox.push(Event::HandedBack(HandedBack { attempt: Some(attempt), reason: reason.into() }));
+            self.outbox.push(Event::HandedBack(HandedBack { attempt: Some(attempt), reason: reason.into(), cost: None }));
             return;
         }
         info!(sweep = attempt.sweep, trial = attempt.trial, replicate = attempt.replicate, attempt = attempt.attempt, "leased");

@@ -43,6 +43,7 @@ impl Orders {
 }
 
 /// What an attempt says.
+#[expect(clippy::large_enum_variant, reason = "nearly all is events, and a box for each would be an allocation for each")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Said {
     /// [`Event::Progress`], [`Event::LogLines`], or its end: [`Event::Completed`], [`Event::Failed`] or [`Event::HandedBack`].
@@ -84,12 +85,12 @@ pub trait Trainers: Send + Sync {
 
 /// The end of an attempt that has failed.
 pub fn failed(attempt: &AttemptRef, kind: FailureKind, message: String) -> Event {
-    Event::Failed(Failed { attempt: Some(attempt.clone()), kind: kind.into(), message })
+    Event::Failed(Failed { attempt: Some(attempt.clone()), kind: kind.into(), message, cost: None })
 }
 
 /// The end of an attempt that goes on elsewhere.
 pub fn handed_back(attempt: &AttemptRef) -> Event {
-    Event::HandedBack(HandedBack { attempt: Some(attempt.clone()), reason: "its worker was told to leave".into() })
+    Event::HandedBack(HandedBack { attempt: Some(attempt.clone()), reason: "its worker was told to leave".into(), cost: None })
 }
 
 /// A line of an attempt for people.

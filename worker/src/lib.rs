@@ -6,6 +6,7 @@
 //! * [`program`]: any program as a trial, in place of a built-in model.
 //! * [`runner`]: one attempt in such a process; below it nothing knows the network.
 //! * [`train`], [`trainer`], [`state`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
+//! * [`cost`]: what an attempt costs.
 //! * [`predict`]: one puzzle answered, step by step.
 //! * [`model`], [`loss`], [`optim`], [`schedule`], [`ema`], [`random`]: the published model and its optimisation.
 //! * [`kernels`]: fused operations with their gradients; [`device`]: where they run.
@@ -17,6 +18,7 @@ pub mod assignment;
 pub mod attempt;
 pub mod carry;
 pub mod checkpoint;
+pub mod cost;
 pub mod data;
 pub mod datasets;
 pub mod device;

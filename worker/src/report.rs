@@ -13,6 +13,23 @@ pub struct Report {
     pub seconds_left: Option<f64>,
     /// How far the evaluation under way is; none while training.
     pub evaluation: Option<Evaluated>,
+    /// All that was done so far.
+    pub work: Work,
+}
+
+/// What a training has done, by count. Of this attempt alone: what was done before the state that it went on from is not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Examples in them.
+    pub samples: u64,
+    /// Time that they took. Evaluations are not in it: they would blur how fast training is.
+    pub training_seconds: f64,
+    /// Puzzles that evaluations have answered.
+    pub answered: u64,
+    /// Analytic operations of steps and answers, as `tinysweep_proto::config::size` counts them.
+    pub flops: f64,
 }
 
 /// How far an evaluation is.

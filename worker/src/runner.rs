@@ -14,9 +14,10 @@ use tinysweep_proto::config::TrialConfig;
 
 use crate::{
     checkpoint,
+    cost::{Cost, Meter, Power},
     data::Examples,
     device::Device,
-    report::{Directive, Report, Reporter, Wish},
+    report::{Directive, Report, Reporter, Wish, Work},
     state::TrainingState,
     train::{Outcome, Task, TrainError, train},
 };
@@ -33,6 +34,8 @@ pub struct Job {
     pub test: Arc<Examples>,
     /// Where the model is computed.
     pub device: Device,
+    /// What a device is taken to draw where nothing counts its energy.
+    pub power: Power,
     /// The state to go on from; none for a start from nothing.
     pub resume: Option<TrainingState>,
     /// Which states of training are wanted.
@@ -107,22 +110,24 @@ impl StopFlag {
 
 /// Takes what a job says while it runs, on its thread: it must not block for long.
 pub trait Listener {
-    /// A report.
-    fn report(&mut self, report: &Report);
+    /// A report, and the cost so far.
+    fn report(&mut self, report: &Report, cost: &Cost);
     /// A line for people.
     fn line(&mut self, line: String);
     /// A state to go on from after `step` steps.
     fn state(&mut self, step: usize, bytes: Vec<u8>);
 }
 
-/// Runs `job`, writes the model into the folder `checkpoint`, and tells `listener` how it goes.
-///
-/// # Errors
-/// There is no result; a panic ends the job and nothing else.
-pub fn run(job: &Job, checkpoint: &Path, stop: StopFlag, listener: &mut dyn Listener) -> Result<Outcome, JobError> {
-    let mut relay = Relay { stop, listener, states: job.states, last_state: Instant::now(), is_evaluated: false };
+/// Runs `job`, writes the model into the folder `checkpoint`, and tells `listener` how it goes. Gives the result, and what it has cost with
+/// or without one; a panic ends the job and nothing else.
+pub fn run(job: &Job, checkpoint: &Path, stop: StopFlag, listener: &mut dyn Listener) -> (Result<Outcome, JobError>, Cost) {
+    let meter = Meter::start(&job.device, job.power);
+    let (last_state, work) = (Instant::now(), Work::default());
+    let mut relay = Relay { stop, listener, states: job.states, last_state, is_evaluated: false, meter, work };
     let result = catch_unwind(AssertUnwindSafe(|| execute(job, checkpoint, &mut relay)));
-    result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref()))))
+    let result = result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref()))));
+    let cost = relay.meter.finish(result.as_ref().map_or(relay.work, |outcome| outcome.work));
+    (result, cost)
 }
 
 fn execute(job: &Job, checkpoint: &Path, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
@@ -142,6 +147,9 @@ struct Relay<'a> {
     last_state: Instant,
     /// An evaluation has ended since a state was last asked for.
     is_evaluated: bool,
+    meter: Meter,
+    /// As it was reported last.
+    work: Work,
 }
 
 impl Reporter for Relay<'_> {
@@ -150,7 +158,8 @@ impl Reporter for Relay<'_> {
             return Directive::Stop;
         }
         self.is_evaluated |= report.points.iter().any(|(name, _)| name.starts_with("subset/"));
-        self.listener.report(report);
+        self.work = report.work;
+        self.listener.report(report, &self.meter.read(report.work));
         // An evaluation may take long, and can be done again from the state before it.
         if self.stop.level() == HAND_BACK && report.evaluation.is_some() { Directive::Stop } else { Directive::Continue }
     }

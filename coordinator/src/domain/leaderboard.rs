@@ -9,6 +9,7 @@ use tinysweep_proto::metric::{Goal, Unit, test_metric};
 
 use super::baselines::{Published, Selection};
 use super::configuration::Configuration;
+use super::cost::Cost;
 use super::spec::{MetricSpec, Role};
 use super::statistics::{Interval, confidence_95, mean};
 
@@ -37,6 +38,8 @@ pub struct TrialResult {
     pub wall_seconds: Vec<f64>,
     /// For each replicate the exact accuracy after supervision step 1, 2, …; may be empty.
     pub exact_accuracy_by_step: Vec<Vec<f64>>,
+    /// Of all attempts at all its replicates, also of those without a result; none where no worker has said.
+    pub cost: Option<Cost>,
 }
 
 /// Whose result a row is.
@@ -95,6 +98,10 @@ pub struct Row {
     pub trial: Option<(String, u32)>,
     /// Mean exact accuracy after supervision step 1, 2, …; may be empty.
     pub exact_accuracy_by_step: Vec<f64>,
+    /// Of all attempts at all replicates, also of those without a result.
+    pub cost: Option<Cost>,
+    /// Joules of `cost` for each test puzzle that the replicates with a result have answered rightly; none where there is no such puzzle.
+    pub joules_per_correct: Option<f64>,
 }
 
 /// Ranks `trials` and those figures of `published` that `selection` shows on the board of `benchmark`, if it is one's, the best by `metric`
@@ -150,7 +157,18 @@ fn trial_row(trial: &TrialResult, metric: &MetricSpec) -> Option<Row> {
         caveat: String::new(),
         trial: Some((trial.sweep.clone(), trial.number)),
         exact_accuracy_by_step: mean_by_step(&trial.exact_accuracy_by_step),
+        cost: trial.cost,
+        joules_per_correct: joules_per_correct(trial),
     })
+}
+
+/// What one right answer has cost: the energy of training and evaluating, that of attempts in vain included, over the test puzzles that all
+/// replicates together have answered rightly. Of two models with the same puzzles the one that needs less of it has got more for its energy.
+fn joules_per_correct(trial: &TrialResult) -> Option<f64> {
+    let accuracies = trial.metrics.iter().filter_map(|metrics| metrics.get("test/exact_accuracy"));
+    let puzzles = trial.dataset.as_ref()?.test.examples as f64;
+    let correct: f64 = accuracies.map(|accuracy| (accuracy * puzzles).round()).sum();
+    trial.cost.filter(|_| correct >= 1.0).map(|cost| cost.joules / correct)
 }
 
 /// The interval around the mean, cut off where the metric ends: of two replicates it often reaches beyond 100 %.
@@ -183,6 +201,8 @@ fn published_row(figure: &Published) -> Row {
         caveat: figure.caveat.clone(),
         trial: None,
         exact_accuracy_by_step: Vec::new(),
+        cost: None,
+        joules_per_correct: None,
     }
 }
 
@@ -258,6 +278,7 @@ mod tests {
             metrics: values.iter().map(|value| BTreeMap::from([("test/lm_loss".to_owned(), 2.0 * value)])).collect(),
             wall_seconds: vec![10.0, 20.0],
             exact_accuracy_by_step: vec![vec![0.1, 0.3], vec![0.2]],
+            cost: None,
         }
     }
 
@@ -324,6 +345,21 @@ mod tests {
         let row = rank(None, &loss, &[program], baselines::published(), Selection::All).remove(0);
         assert_eq!((row.parameters, row.effective_depth, row.train_flops, row.inference_flops), (Some(7_000_000), None, None, None));
         assert_eq!((row.mean, row.proxy, row.benchmark.as_str()), (0.5, false, ""));
+    }
+
+    #[test]
+    fn right_answers_share_what_all_attempts_have_cost() {
+        let exact = |accuracy: f64| BTreeMap::from([("test/exact_accuracy".to_owned(), accuracy)]);
+        let per_correct = |accuracies: &[f64], cost: Option<Cost>| {
+            let mut trial = trial(0, 64, accuracies);
+            trial.dataset.as_mut().unwrap().test.examples = 10;
+            trial.metrics = accuracies.iter().copied().map(exact).collect();
+            board(&ACCURACY, &[TrialResult { cost, ..trial }]).remove(0).joules_per_correct
+        };
+        let cost = Some(Cost { joules: 60.0, ..Cost::default() });
+        // 0.7 · 10 is 7 puzzles, whatever is lost by rounding.
+        assert_eq!(per_correct(&[0.7, 0.8], cost), Some(4.0));
+        assert_eq!((per_correct(&[0.0], cost), per_correct(&[0.5], None)), (None, None));
     }
 
     #[test]

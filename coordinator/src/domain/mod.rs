@@ -3,6 +3,7 @@
 pub mod baselines;
 pub mod checkpoint;
 pub mod configuration;
+pub mod cost;
 pub mod extension;
 pub mod failure;
 pub mod health;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::metric_name;
+use super::{cost::Cost, metric_name};
 
 /// The most supervision steps that a result may list.
 const SUPERVISION_STEPS_LIMIT: usize = 10_000;
@@ -26,6 +26,8 @@ pub struct TrialOutcome {
     pub checkpoint: String,
     /// As counted on the trained model.
     pub parameters: u64,
+    /// Of the attempt, where its worker says so.
+    pub cost: Option<Cost>,
 }
 
 impl TrialOutcome {
@@ -98,6 +100,7 @@ mod tests {
             wall_seconds: 1.5,
             checkpoint: "host:/path".into(),
             parameters: 7,
+            cost: None,
         }
     }
 

@@ -8,6 +8,7 @@ use super::status::ServiceError;
 use crate::{
     domain::{
         checkpoint::Checkpoint,
+        cost::Cost,
         failure::FailureKind,
         ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
         lifecycle::{ReplicateStatus, SweepState, SweepVerb},
@@ -79,13 +80,74 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
     Ok((Greeting { id, name: cut(&name, NAME_LIMIT), version: cut(&version, NAME_LIMIT), slots, traits }, running))
 }
 
+/// What a report says that its attempt has cost so far.
+///
+/// # Errors
+/// Nothing can cost this: what is wrong, for people.
+pub fn cost(message: Option<v1::Cost>) -> Result<Option<Cost>, String> {
+    let Some(message) = message else { return Ok(None) };
+    let v1::Cost {
+        wall_seconds,
+        device_seconds,
+        training_seconds,
+        steps,
+        samples,
+        answered,
+        flops,
+        peak_memory_bytes,
+        joules,
+        joules_estimated,
+    } = message;
+    let cost = Cost {
+        wall_seconds,
+        device_seconds,
+        training_seconds,
+        steps,
+        samples,
+        answered,
+        flops,
+        peak_memory_bytes,
+        joules,
+        joules_estimated,
+    };
+    cost.check().map(|()| Some(cost))
+}
+
+/// A cost for users.
+pub const fn cost_message(cost: Cost) -> v1::Cost {
+    let Cost {
+        wall_seconds,
+        device_seconds,
+        training_seconds,
+        steps,
+        samples,
+        answered,
+        flops,
+        peak_memory_bytes,
+        joules,
+        joules_estimated,
+    } = cost;
+    v1::Cost {
+        wall_seconds,
+        device_seconds,
+        training_seconds,
+        steps,
+        samples,
+        answered,
+        flops,
+        peak_memory_bytes,
+        joules,
+        joules_estimated,
+    }
+}
+
 /// A report of progress: what is stored, what is shown, and how many points were left out because they are no numbers
 /// or have no proper name.
 ///
 /// # Errors
 /// There are too many points.
-pub fn progress(message: v1::Progress) -> Result<(Progress, LiveProgress, usize), ServiceError> {
-    let v1::Progress { attempt: _, step, total_steps, points, seconds_left, evaluated, to_evaluate } = message;
+pub fn progress(message: v1::Progress, cost: Option<Cost>) -> Result<(Progress, LiveProgress, usize), ServiceError> {
+    let v1::Progress { attempt: _, step, total_steps, points, seconds_left, evaluated, to_evaluate, cost: _ } = message;
     if points.len() > POINTS_LIMIT {
         return Err(ServiceError::invalid("progress.points", format!("are {}, of {POINTS_LIMIT} at the most", points.len())));
     }
@@ -106,23 +168,24 @@ pub fn progress(message: v1::Progress) -> Result<(Progress, LiveProgress, usize)
         evaluation: evaluated.zip(to_evaluate),
     };
     let left_out = sent - points.len();
-    Ok((Progress { step, total_steps, points }, live, left_out))
+    Ok((Progress { step, total_steps, points, cost }, live, left_out))
 }
 
 /// A result as reported; whether it can stand is for the domain to say.
-pub fn completed(message: v1::Completed) -> Report {
-    let v1::Completed { attempt: _, metrics, metrics_by_step, wall_seconds, checkpoint, parameters } = message;
+pub fn completed(message: v1::Completed, cost: Option<Cost>) -> Report {
+    let v1::Completed { attempt: _, metrics, metrics_by_step, wall_seconds, checkpoint, parameters, cost: _ } = message;
     Report::Completed(TrialOutcome {
         metrics: metrics.into_iter().collect(),
         metrics_by_step: metrics_by_step.into_iter().map(|v1::Series { name, values }| (name, values)).collect(),
         wall_seconds,
         checkpoint: cut(&checkpoint, TEXT_LIMIT),
         parameters,
+        cost,
     })
 }
 
 /// A failure as reported.
-pub fn failed(message: &v1::Failed) -> Report {
+pub fn failed(message: &v1::Failed, cost: Option<Cost>) -> Report {
     let kind = match message.kind() {
         v1::FailureKind::NonFinite => FailureKind::NonFinite,
         v1::FailureKind::Panic => FailureKind::Panic,
@@ -135,12 +198,12 @@ pub fn failed(message: &v1::Failed) -> Report {
         v1::FailureKind::CannotStart => FailureKind::CannotStart,
         v1::FailureKind::Other | v1::FailureKind::Unspecified => FailureKind::Other,
     };
-    Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT) }
+    Report::Failed { kind, message: cut(&message.message, TEXT_LIMIT), cost }
 }
 
 /// A hand-back as reported.
-pub fn handed_back(message: &v1::HandedBack) -> Report {
-    Report::HandedBack { reason: cut(&message.reason, TEXT_LIMIT) }
+pub fn handed_back(message: &v1::HandedBack, cost: Option<Cost>) -> Report {
+    Report::HandedBack { reason: cut(&message.reason, TEXT_LIMIT), cost }
 }
 
 /// A checkpoint as reported.
@@ -299,8 +362,9 @@ fn state(record: StateRecord) -> v1::KeptState {
 }
 
 fn attempt(record: AttemptRecord) -> v1::Attempt {
-    let AttemptRecord { number, state, worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step } = record;
-    v1::Attempt { number, state: state.name().into(), worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step }
+    let AttemptRecord { number, state, worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step, cost } = record;
+    let (state, cost) = (state.name().into(), cost.map(cost_message));
+    v1::Attempt { number, state, worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step, cost }
 }
 
 /// What runs, with what it said last where this process has heard it.
@@ -361,7 +425,7 @@ mod tests {
             seconds_left: Some(f64::INFINITY),
             ..v1::Progress::default()
         };
-        let (stored, live, left_out) = progress(message).unwrap();
+        let (stored, live, left_out) = progress(message, None).unwrap();
         assert_eq!((stored.points.len(), left_out), (2, 2));
         assert_eq!((live.loss, live.test_accuracy, live.seconds_left), (Some(2.0), Some(0.5), None));
     }
@@ -369,7 +433,7 @@ mod tests {
     #[test]
     fn floods_are_refused() {
         let message = v1::Progress { points: vec![v1::MetricPoint::default(); POINTS_LIMIT + 1], ..v1::Progress::default() };
-        assert!(progress(message).unwrap_err().to_string().contains("10000 at the most"));
+        assert!(progress(message, None).unwrap_err().to_string().contains("10000 at the most"));
         let greeting = |slots| v1::Hello { worker_id: "w".into(), name: "n".repeat(9999), slots, ..v1::Hello::default() };
         assert_eq!(hello(greeting(1)).unwrap().0.name.len(), NAME_LIMIT);
         assert!(hello(greeting(0)).is_err() && hello(greeting(9999)).is_err());

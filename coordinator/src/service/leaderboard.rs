@@ -6,7 +6,7 @@ use tinysweep_proto::{
     v1,
 };
 
-use super::status::ServiceError;
+use super::{convert, status::ServiceError};
 use crate::{
     domain::{
         baselines::{self, Selection},
@@ -29,7 +29,7 @@ pub async fn leaderboard(store: &Store, request: v1::GetLeaderboardRequest) -> R
     for sweep in sweeps {
         let at_hand = limit.filter(|_| request.benchmark.is_empty() && sweep.metric == metric.name);
         let results = store.results(&sweep.id, &metric.name, at_hand).await?;
-        gather(&mut trials, &sweep, results)?;
+        gather(store, &mut trials, &sweep, results).await?;
         if at_hand.is_some() {
             left_out = store.scored(&sweep.id).await?.saturating_sub(trials.len() as u32);
         }
@@ -104,8 +104,8 @@ fn asked_metric(request: &v1::GetLeaderboardRequest) -> Result<Option<MetricSpec
 }
 
 /// Adds the results of one sweep, which come in the order of its trials.
-fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<ResultRecord>) -> Result<(), StoreError> {
-    let id = sweep.id.as_str();
+async fn gather(store: &Store, trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<ResultRecord>) -> Result<(), StoreError> {
+    let (id, before) = (sweep.id.as_str(), trials.len());
     for ResultRecord { trial, name, role, config_json, metrics, value, wall_seconds, exact_accuracy_by_step } in results {
         if trials.last().is_none_or(|last| last.number != trial || last.sweep != id) {
             trials.push(new_trial(sweep, trial, name, role, &config_json)?);
@@ -117,6 +117,9 @@ fn gather(trials: &mut Vec<TrialResult>, sweep: &SweepRecord, results: Vec<Resul
             last.exact_accuracy_by_step.push(exact_accuracy_by_step);
         }
     }
+    let numbers: Vec<_> = trials[before..].iter().map(|trial| trial.number).collect();
+    let mut costs = store.costs_of_trials(&sweep.id, &numbers).await?;
+    trials[before..].iter_mut().for_each(|trial| trial.cost = costs.remove(&trial.number));
     Ok(())
 }
 
@@ -135,6 +138,7 @@ fn new_trial(sweep: &SweepRecord, number: u32, name: String, role: Role, config_
         metrics: Vec::new(),
         wall_seconds: Vec::new(),
         exact_accuracy_by_step: Vec::new(),
+        cost: None,
     })
 }
 
@@ -169,5 +173,7 @@ fn row(row: Row) -> v1::LeaderboardRow {
         metrics: row.metrics.into_iter().collect(),
         spread: row.spread,
         second_hand: row.second_hand,
+        cost: row.cost.map(convert::cost_message),
+        joules_per_correct: row.joules_per_correct,
     }
 }

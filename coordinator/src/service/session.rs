@@ -7,7 +7,7 @@ use std::{
 
 use tinysweep_proto::{
     PROTOCOL_VERSION, config,
-    v1::{Ack, CoordinatorCommand, Hello, Ping, Stop, Welcome, WorkerEvent, coordinator_command::Command, worker_event::Event},
+    v1::{self, Ack, CoordinatorCommand, Hello, Ping, Stop, Welcome, WorkerEvent, coordinator_command::Command, worker_event::Event},
 };
 use tokio::{
     sync::oneshot,
@@ -20,6 +20,7 @@ use super::{convert, status::ServiceError};
 use crate::{
     clock::{moment, now_ms},
     domain::{
+        cost::Cost,
         failure::FailureKind,
         ids::{AttemptKey, WorkerId},
     },
@@ -221,7 +222,8 @@ impl Session {
             Event::Goodbye(_) => self.goodbye(numbered(seq)?).await,
             Event::Progress(mut message) => {
                 let attempt = convert::attempt_key(message.attempt.take())?;
-                let (progress, live, left_out) = convert::progress(message)?;
+                let cost = believable(&attempt, message.cost.take());
+                let (progress, live, left_out) = convert::progress(message, cost)?;
                 if left_out > 0 {
                     warn!(%attempt, left_out, "metric points without a finite value or a proper name were left out");
                 }
@@ -229,15 +231,18 @@ impl Session {
             }
             Event::Completed(mut message) => {
                 let attempt = convert::attempt_key(message.attempt.take())?;
-                self.report(numbered(seq)?, &attempt, &convert::completed(message), None).await
+                let cost = believable(&attempt, message.cost.take());
+                self.report(numbered(seq)?, &attempt, &convert::completed(message, cost), None).await
             }
             Event::Failed(mut message) => {
                 let attempt = convert::attempt_key(message.attempt.take())?;
-                self.report(numbered(seq)?, &attempt, &convert::failed(&message), None).await
+                let cost = believable(&attempt, message.cost.take());
+                self.report(numbered(seq)?, &attempt, &convert::failed(&message, cost), None).await
             }
             Event::HandedBack(mut message) => {
                 let attempt = convert::attempt_key(message.attempt.take())?;
-                self.report(numbered(seq)?, &attempt, &convert::handed_back(&message), None).await
+                let cost = believable(&attempt, message.cost.take());
+                self.report(numbered(seq)?, &attempt, &convert::handed_back(&message, cost), None).await
             }
             Event::Checkpointed(mut message) => {
                 let attempt = convert::attempt_key(message.attempt.take())?;
@@ -284,11 +289,11 @@ impl Session {
             (Applied::Duplicate, _) => {}
             (Applied::Counted { freed }, None) => match report {
                 Report::Progress(_) | Report::Checkpointed(_) | Report::Logged(_) => {}
-                Report::HandedBack { reason } => {
+                Report::HandedBack { reason, .. } => {
                     info!(%attempt, worker = %self.worker, reason, "attempt handed back");
                     self.freed(attempt, freed);
                 }
-                Report::Failed { kind, message } => {
+                Report::Failed { kind, message, .. } => {
                     warn!(%attempt, worker = %self.worker, kind = kind.label(), message, "attempt failed");
                     self.judge(Some((*kind, message))).await?;
                     self.freed(attempt, freed);
@@ -377,6 +382,14 @@ impl Session {
         self.shared.sessions.forget(&self.worker, Status::ok("goodbye"));
         Ok(())
     }
+}
+
+/// What an attempt has cost by its worker's word. A cost that cannot be is left out, and the rest of the report stands.
+fn believable(attempt: &AttemptKey, message: Option<v1::Cost>) -> Option<Cost> {
+    convert::cost(message).unwrap_or_else(|problem| {
+        warn!(%attempt, problem, "a cost that cannot be was left out");
+        None
+    })
 }
 
 /// The number of an event that must have one.

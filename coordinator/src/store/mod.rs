@@ -8,6 +8,7 @@ pub mod backup;
 mod changes;
 mod checkpoints;
 mod control;
+mod costs;
 mod error;
 mod extend;
 mod leases;

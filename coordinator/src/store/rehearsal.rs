@@ -49,6 +49,11 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
+        sqlx::query!(
+            "INSERT INTO attempt_costs SELECT id, 1.0, 1.0, 1.0, 1, 1, 1, 1.0, 1, 1.0, 1.0 FROM attempts WHERE worker_id = 'rehearsal'"
+        )
+        .execute(&mut *tx)
+        .await?;
         sqlx::query!("UPDATE sweeps SET state = 'completed', ended_ms = created_ms + 1 WHERE state = 'running'").execute(&mut *tx).await?;
         tx.commit().await
     }

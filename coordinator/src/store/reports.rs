@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     Store, StoreError,
     checkpoints::{forget_resumed, retain, store_checkpoint},
+    costs::store_cost,
     error::signed,
     logs::store_lines,
     replicates::{Loaded, perform, take, unknown},
@@ -16,6 +17,7 @@ use crate::{
     clock::Moment,
     domain::{
         checkpoint::Checkpoint,
+        cost::Cost,
         failure::FailureKind,
         ids::{AttemptKey, WorkerId},
         lifecycle::{Event, Refusal},
@@ -36,11 +38,15 @@ pub enum Report {
         kind: FailureKind,
         /// In the worker's words.
         message: String,
+        /// What it has cost, where its worker says so.
+        cost: Option<Cost>,
     },
     /// Its worker gives it back, through no fault of its own.
     HandedBack {
         /// Why.
         reason: String,
+        /// What it has cost, where its worker says so.
+        cost: Option<Cost>,
     },
     /// There is a state of training to go on from.
     Checkpointed(Checkpoint),
@@ -56,6 +62,16 @@ impl Report {
             Self::Progress(_) | Self::Logged(_) => false,
         }
     }
+
+    /// What the attempt has cost so far, where the report says so.
+    const fn cost(&self) -> Option<&Cost> {
+        match self {
+            Self::Progress(progress) => progress.cost.as_ref(),
+            Self::Completed(outcome) => outcome.cost.as_ref(),
+            Self::Failed { cost, .. } | Self::HandedBack { cost, .. } => cost.as_ref(),
+            Self::Checkpointed(_) | Self::Logged(_) => None,
+        }
+    }
 }
 
 /// Metrics of an attempt since its last report.
@@ -67,6 +83,8 @@ pub struct Progress {
     pub total_steps: u64,
     /// `(name, step, value)`; values must be finite.
     pub points: Vec<(String, u64, f64)>,
+    /// What it has cost so far, where its worker says so.
+    pub cost: Option<Cost>,
 }
 
 /// What became of an event.
@@ -149,6 +167,9 @@ async fn apply_news(
         turn.commit().await?;
         return Ok(Applied::Dropped(refusal));
     }
+    if let Some(cost) = report.cost() {
+        store_cost(&mut turn, loaded, cost).await?;
+    }
     let freed = loaded.slots;
     let fail = |kind, message| Event::Fail { attempt: attempt.number, worker: worker.clone(), kind, message };
     let applied = match report {
@@ -156,14 +177,14 @@ async fn apply_news(
             store_progress(turn, loaded, progress).await?;
             return Ok(Applied::Counted { freed: 0 });
         }
-        Report::Failed { kind, message } => {
+        Report::Failed { kind, message, cost: _ } => {
             if *kind == FailureKind::Checkpoint {
                 forget_resumed(&mut turn, loaded).await?;
             }
             perform(&mut turn, loaded, fail(*kind, message.clone()), at).await?;
             Applied::Counted { freed }
         }
-        Report::HandedBack { reason } => {
+        Report::HandedBack { reason, cost: _ } => {
             let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: reason.clone() };
             perform(&mut turn, loaded, event, at).await?;
             Applied::Counted { freed }
@@ -228,7 +249,7 @@ async fn store_progress(mut turn: Turn, loaded: &Loaded, progress: &Progress) ->
 
 /// Stores the result of a replicate that has just been completed, and ends the transaction.
 async fn store_outcome(mut turn: Turn, loaded: &Loaded, outcome: &TrialOutcome) -> Result<(), StoreError> {
-    let TrialOutcome { metrics, metrics_by_step, wall_seconds, checkpoint, parameters } = outcome;
+    let TrialOutcome { metrics, metrics_by_step, wall_seconds, checkpoint, parameters, cost: _ } = outcome;
     let parameters = signed("number of parameters", *parameters)?;
     let metrics = serde_json::to_string(metrics).expect("strings and finite numbers have a JSON form");
     let by_step = serde_json::to_string(metrics_by_step).expect("strings and finite numbers have a JSON form");

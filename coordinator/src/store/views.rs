@@ -8,6 +8,7 @@ use super::{
     error::inconsistent,
 };
 use crate::domain::{
+    cost::Cost,
     ids::SweepId,
     lifecycle::{AttemptState, ReplicateStatus},
     spec::Role,
@@ -62,7 +63,7 @@ pub struct ReplicateRecord {
 }
 
 /// One attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRecord {
     /// From 1.
     pub number: u32,
@@ -84,6 +85,8 @@ pub struct AttemptRecord {
     pub ended_ms: Option<i64>,
     /// The last step that was reported.
     pub step: u64,
+    /// What it has cost, where that was reported.
+    pub cost: Option<Cost>,
 }
 
 /// An attempt that runs.
@@ -205,6 +208,7 @@ impl Store {
     }
 
     async fn attempts(&self, replicate_row: i64) -> Result<Vec<AttemptRecord>, StoreError> {
+        let mut costs = self.costs_of_attempts(replicate_row).await?;
         let rows = sqlx::query!(
             r#"SELECT a.number AS "number: u32", a.state, w.name AS worker, a.reason, COALESCE(a.failure, '') AS "failure!: String",
                  a.lease_reason, a.resumed_step AS "resumed_step: u64", a.started_ms, a.ended_ms, a.step AS "step: u64"
@@ -227,6 +231,7 @@ impl Store {
                     started_ms: row.started_ms,
                     ended_ms: row.ended_ms,
                     step: row.step,
+                    cost: costs.remove(&row.number),
                 })
             })
             .collect()

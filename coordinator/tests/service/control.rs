@@ -117,7 +117,7 @@ async fn a_draining_worker_gets_nothing_new_and_hands_back_without_fault() {
     worker.send_numbered(0, Event::Draining(Draining {})).await;
     worker.send(completed(&other, 0.5)).await;
     worker.acknowledged().await;
-    let back = tinysweep_proto::v1::HandedBack { attempt: lease.attempt.clone(), reason: "told to leave".into() };
+    let back = tinysweep_proto::v1::HandedBack { attempt: lease.attempt.clone(), reason: "told to leave".into(), cost: None };
     worker.send(Event::HandedBack(back)).await;
     worker.acknowledged().await;
     worker.expect_nothing().await;

@@ -125,7 +125,7 @@ impl Client {
             format: "csv".into(),
             sha256: self.put(content).await,
             bytes: content.len() as u64,
-            examples: 0,
+            examples: 20,
         };
         Dataset {
             benchmark: "sudoku-4x4".into(),
@@ -358,11 +358,12 @@ pub fn completed(lease: &Lease, value: f64) -> Event {
         wall_seconds: 3.0,
         checkpoint: "host:/checkpoint".into(),
         parameters: 1,
+        cost: None,
     })
 }
 
 pub fn failed(lease: &Lease, kind: FailureKind, message: &str) -> Event {
-    Event::Failed(Failed { attempt: lease.attempt.clone(), kind: kind.into(), message: message.into() })
+    Event::Failed(Failed { attempt: lease.attempt.clone(), kind: kind.into(), message: message.into(), cost: None })
 }
 
 pub fn code_of<T: std::fmt::Debug>(result: Result<T, Status>) -> Code {

@@ -80,7 +80,7 @@ async fn words_about_attempts_of_others_and_of_nobody_count_nothing() {
         let result = Completed { attempt: Some(attempt.clone()), metrics: [(METRIC.to_owned(), 1.0)].into(), ..Completed::default() };
         thief.send(Event::Completed(result)).await;
         assert_eq!(thief.stop().await.attempt, Some(attempt.clone()));
-        thief.send(Event::HandedBack(HandedBack { attempt: Some(attempt.clone()), reason: String::new() })).await;
+        thief.send(Event::HandedBack(HandedBack { attempt: Some(attempt.clone()), reason: String::new(), cost: None })).await;
         assert_eq!(thief.stop().await.attempt, Some(attempt));
     }
     let sweep = client.sweep(&id).await;

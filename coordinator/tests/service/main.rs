@@ -5,6 +5,7 @@
 
 mod artifacts;
 mod control;
+mod costs;
 mod extend;
 mod failures;
 mod harness;

@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, str::FromStr};
 use tinysweep_proto::{
     config::nearest,
     metric::{Goal, TEST_METRICS, Unit, test_metric},
-    v1::LeaderboardRow,
+    v1::{Cost, LeaderboardRow},
 };
+
+use crate::cli::cost;
 
 /// A column by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,16 +23,28 @@ pub enum Column {
     InferenceFlops,
     /// Wall time of a replicate.
     WallSeconds,
+    /// Seconds of the device, of all attempts.
+    DeviceSeconds,
+    /// Energy of all attempts.
+    Joules,
+    /// The most memory that an attempt had.
+    PeakMemory,
+    /// Energy for each test puzzle answered rightly.
+    JoulesPerCorrect,
     /// A test metric.
     Metric(&'static str),
 }
 
-const COSTS: [(&str, Column); 5] = [
+const COSTS: [(&str, Column); 9] = [
     ("parameters", Column::Parameters),
     ("depth", Column::Depth),
     ("train_flops", Column::TrainFlops),
     ("inference_flops", Column::InferenceFlops),
     ("wall_seconds", Column::WallSeconds),
+    ("device_seconds", Column::DeviceSeconds),
+    ("joules", Column::Joules),
+    ("peak_memory_bytes", Column::PeakMemory),
+    ("joules_per_correct", Column::JoulesPerCorrect),
 ];
 
 impl FromStr for Column {
@@ -78,12 +92,17 @@ impl Column {
     /// The value in a row, if the row has one.
     pub fn value(&self, row: &LeaderboardRow) -> Option<f64> {
         let known = |value: f64| Some(value).filter(|value| *value > 0.0);
+        let of_cost = |value: fn(&Cost) -> f64| row.cost.as_ref().map(value).and_then(known);
         match self {
             Self::Parameters => known(row.parameters as f64),
             Self::Depth => known(row.effective_depth as f64),
             Self::TrainFlops => known(row.train_flops),
             Self::InferenceFlops => known(row.inference_flops),
             Self::WallSeconds => known(row.wall_seconds),
+            Self::DeviceSeconds => of_cost(|cost| cost.device_seconds),
+            Self::Joules => of_cost(|cost| cost.joules),
+            Self::PeakMemory => of_cost(|cost| cost.peak_memory_bytes as f64),
+            Self::JoulesPerCorrect => row.joules_per_correct.and_then(known),
             Self::Metric(name) => row.metrics.get(*name).copied(),
         }
     }
@@ -110,7 +129,9 @@ impl Column {
             Self::Metric(name) => metric_text(name, value),
             Self::Parameters | Self::Depth => grouped(value as u64),
             Self::TrainFlops | Self::InferenceFlops => format!("{value:.1e}"),
-            Self::WallSeconds => crate::progress::duration(value),
+            Self::WallSeconds | Self::DeviceSeconds => crate::progress::duration(value),
+            Self::PeakMemory => cost::memory(value),
+            Self::Joules | Self::JoulesPerCorrect => cost::energy(value, row.cost.as_ref().is_some_and(cost::is_estimate)),
         }
     }
 }
@@ -144,7 +165,7 @@ mod tests {
         let check = |name: &str| name.parse::<Column>().unwrap().check(&rows);
         assert_eq!((check("val_loss"), check("depth")), (Ok(()), Ok(())));
         assert_eq!(check("paramters").unwrap_err(), "no column is called `paramters`; did you mean `parameters`?");
-        assert!(check("qqq").unwrap_err().contains("there are depth, inference_flops"));
+        assert!(check("qqq").unwrap_err().contains("there are depth, device_seconds, inference_flops"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use tinysweep_proto::v1::{Leaderboard, LeaderboardRow};
 
 use super::{interval, kind_name};
+use crate::cli::cost::CostView;
 
 /// The JSON form. Stable: fields are added, never changed.
 #[derive(Serialize)]
@@ -40,6 +41,9 @@ struct Row<'a> {
     /// What the source prints after ±.
     spread: Option<f64>,
     second_hand: bool,
+    /// Of all attempts at all replicates, also of those without a result.
+    cost: Option<CostView>,
+    joules_per_correct: Option<f64>,
     /// As the coordinator wrote it; re-encoding could change a number's digits.
     config: Box<RawValue>,
 }
@@ -85,6 +89,8 @@ impl<'a> Row<'a> {
             caveat: Some(row.caveat.as_str()).filter(|text| !text.is_empty()),
             spread: row.spread,
             second_hand: row.second_hand,
+            cost: row.cost.as_ref().map(CostView::from),
+            joules_per_correct: row.joules_per_correct,
             config: RawValue::from_string(config.to_owned())?,
         })
     }

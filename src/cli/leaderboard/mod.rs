@@ -46,11 +46,12 @@ pub struct Shown {
     /// Which published results stand beside the measured ones
     #[arg(long, value_enum, default_value_t)]
     published: Published,
-    /// Further columns: any metric, as `test/token_accuracy,test/q_halt_accuracy`
+    /// Further columns: any metric, as `test/token_accuracy`, or device_seconds, peak_memory_bytes, joules_per_correct: what all attempts
+    /// took, and joules for each test puzzle answered rightly
     #[arg(long, value_delimiter = ',')]
     columns: Vec<Column>,
-    /// Only what no other row beats in both of two columns: parameters, depth, train_flops, inference_flops, wall_seconds or a metric,
-    /// as `parameters,test/exact_accuracy`
+    /// Only what no other row beats in both of two columns: parameters, depth, train_flops, inference_flops, wall_seconds, joules, one of
+    /// the further columns or a metric, as `parameters,test/exact_accuracy`
     #[arg(long, value_delimiter = ',', num_args = 1)]
     pareto: Vec<Column>,
     /// The most rows of what was measured here, the best first; 0 for all

@@ -6,7 +6,10 @@ use super::{
     column::{Column, metric_text},
     interval, kind_name,
 };
-use crate::output::{self, Table};
+use crate::{
+    cli::cost,
+    output::{self, Table},
+};
 
 /// Characters of a caveat in the table; JSON and CSV have all of it.
 const CAVEAT_LIMIT: usize = 70;
@@ -37,10 +40,10 @@ pub fn text(board: &Leaderboard, further: &[Column]) -> String {
 }
 
 fn measured_table(rows: &[&LeaderboardRow], board: &Leaderboard, further: &[Column]) -> Table {
-    let costs = [Column::Parameters, Column::Depth, Column::TrainFlops, Column::InferenceFlops, Column::WallSeconds];
+    let costs = [Column::Parameters, Column::Depth, Column::TrainFlops, Column::InferenceFlops, Column::WallSeconds, Column::Joules];
     let mut headers = vec!["#", "model", ">metric", "95% CI", ">n"];
     headers.extend(further.iter().map(Column::name));
-    headers.extend([">parameters", ">depth", ">train FLOP", ">answer FLOP", ">time", "what it is"]);
+    headers.extend([">parameters", ">depth", ">train FLOP", ">answer FLOP", ">time", ">energy", "what it is"]);
     let cells = |(index, row): (usize, &&LeaderboardRow)| {
         let low_to_high = |[low, high]: [f64; 2]| format!("{} – {}", metric_text(&board.metric, low), metric_text(&board.metric, high));
         let mut cells = vec![
@@ -99,6 +102,9 @@ fn notes(board: &Leaderboard) -> String {
     if board.rows.iter().any(|row| row.proxy) {
         notes += "proxy data: the puzzles stand in for the benchmark's own\n";
     }
+    if board.rows.iter().filter_map(|row| row.cost.as_ref()).any(cost::is_estimate) {
+        notes += "energy: of all attempts; ~ is an estimate, device seconds times a stated power\n";
+    }
     notes
 }
 
@@ -109,6 +115,8 @@ pub fn flat(board: &Leaderboard, further: &[Column]) -> Table {
     let costs = [Column::Parameters, Column::Depth, Column::TrainFlops, Column::InferenceFlops, Column::WallSeconds];
     headers.extend(costs.iter().map(Column::name));
     headers.extend(["tied_with_best", "proxy", "sweep", "trial", "spread", "second_hand", "source", "caveat"]);
+    let measured = [Column::DeviceSeconds, Column::Joules, Column::PeakMemory, Column::JoulesPerCorrect];
+    headers.extend(measured.iter().map(Column::name).chain(["joules_estimated"]));
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let cells = |row: &LeaderboardRow| {
         let mut cells = vec![
@@ -132,6 +140,8 @@ pub fn flat(board: &Leaderboard, further: &[Column]) -> Table {
             row.source.clone(),
             row.caveat.clone(),
         ]);
+        cells.extend(measured.iter().map(|column| number(column.value(row))));
+        cells.push(number(row.cost.as_ref().map(|cost| cost.joules_estimated)));
         cells
     };
     Table { headers, rows: board.rows.iter().map(cells).collect() }

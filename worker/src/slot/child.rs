@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     assignment::{failed, handed_back},
+    cost::Power,
     data::{DataError, Split},
     device::Device,
     folders::Folders,
@@ -81,7 +82,7 @@ fn is_out_of_memory(message: &str) -> bool {
 ///
 /// # Errors
 /// The system has no thread left.
-pub fn serve(folders: Folders, device: Device) -> io::Result<()> {
+pub fn serve(folders: Folders, device: Device, power: Power) -> io::Result<()> {
     memory::volunteer();
     let (errands, taken) = mpsc::channel();
     thread::Builder::new().name("orders".into()).spawn(move || {
@@ -94,7 +95,7 @@ pub fn serve(folders: Folders, device: Device) -> io::Result<()> {
             |()| 0,
         ));
     })?;
-    let mut slot = Slot { library: Library::new(folders.clone()), folders, device };
+    let mut slot = Slot { library: Library::new(folders.clone()), folders, device, power };
     taken.into_iter().for_each(|errand| slot.attend(errand));
     Ok(())
 }
@@ -122,6 +123,7 @@ fn listen(input: &mut impl Read, errands: &mpsc::Sender<Errand>) -> Result<(), F
 struct Slot {
     folders: Folders,
     device: Device,
+    power: Power,
     library: Library,
 }
 
@@ -131,18 +133,22 @@ impl Slot {
         let attempt = lease.attempt.clone().unwrap_or_default();
         let checkpoint = self.folders.checkpoint(&attempt);
         let mut voice = Voice::new(attempt.clone(), io::stdout());
-        let result = self.job(lease, resume).and_then(|job| {
-            let outcome = runner::run(&job, &checkpoint, stop, &mut voice)?;
-            Ok(completed(&attempt, outcome, &checkpoint))
-        });
-        let end = result.unwrap_or_else(|error| match error {
-            AttemptError::Job(JobError::Stopped) => handed_back(&attempt),
-            error => {
+        let (result, cost) = match self.job(lease, resume) {
+            Ok(job) => {
+                let (result, cost) = runner::run(&job, &checkpoint, stop, &mut voice);
+                (result.map_err(AttemptError::from), Some(cost))
+            }
+            Err(error) => (Err(error), None),
+        };
+        let end = match result {
+            Ok(outcome) => completed(&attempt, outcome, &checkpoint),
+            Err(AttemptError::Job(JobError::Stopped)) => handed_back(&attempt),
+            Err(error) => {
                 voice.line(format!("failed: {error}"));
                 failed(&attempt, error.kind(), error.to_string())
             }
-        });
-        voice.end(end);
+        };
+        voice.end(end, cost.as_ref());
     }
 
     fn job(&mut self, lease: Lease, resume: Option<Vec<u8>>) -> Result<Job, AttemptError> {
@@ -158,6 +164,7 @@ impl Slot {
             train: self.library.get(&dataset.train, dataset.task, Split::Train)?,
             test: self.library.get(&dataset.test, dataset.task, Split::Test)?,
             device: self.device.clone(),
+            power: self.power,
             resume,
             states: States {
                 every: (lease.checkpoint_secs > 0).then(|| Duration::from_secs(lease.checkpoint_secs.into())),

@@ -7,12 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tinysweep_proto::v1::{AttemptRef, Completed, MetricPoint, Progress, Series, worker_event::Event};
+use tinysweep_proto::v1::{self, AttemptRef, Completed, Failed, HandedBack, MetricPoint, Progress, Series, worker_event::Event};
 
 use super::protocol::Framed;
 use crate::{
     assignment::{Said, log_line},
-    report::Report,
+    cost::Cost,
+    report::{Report, Work},
     runner::Listener,
     train::Outcome,
 };
@@ -37,9 +38,9 @@ impl<W: Write> Voice<W> {
         Self { attempt, output, waiting: Vec::new(), spoke: None }
     }
 
-    /// Says how the attempt has ended.
-    pub fn end(mut self, event: Event) {
-        Said::Event(event).put(&mut self.waiting);
+    /// Says how the attempt has ended, and what it has cost where it ever began.
+    pub fn end(mut self, event: Event, cost: Option<&Cost>) {
+        Said::Event(with_cost(event, cost)).put(&mut self.waiting);
         self.speak();
     }
 
@@ -61,8 +62,8 @@ impl<W: Write> Voice<W> {
 }
 
 impl<W: Write> Listener for Voice<W> {
-    fn report(&mut self, report: &Report) {
-        self.say(progress(&self.attempt, report));
+    fn report(&mut self, report: &Report, cost: &Cost) {
+        self.say(progress(&self.attempt, report, cost));
     }
 
     fn line(&mut self, line: String) {
@@ -77,7 +78,7 @@ impl<W: Write> Listener for Voice<W> {
     }
 }
 
-fn progress(attempt: &AttemptRef, report: &Report) -> Event {
+fn progress(attempt: &AttemptRef, report: &Report, cost: &Cost) -> Event {
     let step = report.step as u64;
     Event::Progress(Progress {
         attempt: Some(attempt.clone()),
@@ -87,7 +88,36 @@ fn progress(attempt: &AttemptRef, report: &Report) -> Event {
         seconds_left: report.seconds_left,
         evaluated: report.evaluation.map(|evaluated| evaluated.done as u64),
         to_evaluate: report.evaluation.map(|evaluated| evaluated.total as u64),
+        cost: Some(cost_message(cost)),
     })
+}
+
+/// An end, with what the attempt has cost.
+fn with_cost(event: Event, cost: Option<&Cost>) -> Event {
+    let cost = cost.map(cost_message);
+    match event {
+        Event::Completed(completed) => Event::Completed(Completed { cost, ..completed }),
+        Event::Failed(failed) => Event::Failed(Failed { cost, ..failed }),
+        Event::HandedBack(back) => Event::HandedBack(HandedBack { cost, ..back }),
+        other => other,
+    }
+}
+
+fn cost_message(cost: &Cost) -> v1::Cost {
+    let Cost { wall_seconds, device_seconds, work, peak_memory_bytes, energy } = *cost;
+    let Work { steps, samples, training_seconds, answered, flops } = work;
+    v1::Cost {
+        wall_seconds,
+        device_seconds,
+        training_seconds,
+        steps,
+        samples,
+        answered,
+        flops,
+        peak_memory_bytes,
+        joules: energy.joules,
+        joules_estimated: if energy.is_measured { 0.0 } else { energy.joules },
+    }
 }
 
 /// The end of an attempt that has its result; its model is in `checkpoint`.
@@ -99,13 +129,14 @@ pub fn completed(attempt: &AttemptRef, outcome: Outcome, checkpoint: &Path) -> E
         wall_seconds: outcome.wall_seconds,
         checkpoint: checkpoint.display().to_string(),
         parameters: outcome.parameters as u64,
+        cost: None,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::slot::protocol::read;
+    use crate::{cost::Energy, slot::protocol::read};
 
     #[test]
     fn quick_reports_go_out_together_and_an_end_takes_all_along() {
@@ -113,20 +144,23 @@ mod tests {
         let mut written = Vec::new();
         let mut voice = Voice::new(attempt.clone(), &mut written);
         let report = |step| Report { step, points: vec![("train/lm_loss".into(), 0.1)], ..Report::default() };
-        voice.report(&report(1));
+        let cost = |joules| Cost { energy: Energy { joules, is_measured: false }, ..Cost::default() };
+        voice.report(&report(1), &cost(1.0));
         assert!(voice.waiting.is_empty(), "the first goes out at once");
-        voice.report(&report(2));
+        voice.report(&report(2), &cost(2.0));
         voice.line("hello".into());
         assert!(!voice.waiting.is_empty());
         voice.state(2, vec![1, 2]);
-        voice.report(&report(3));
-        voice.end(crate::assignment::handed_back(&attempt));
+        voice.report(&report(3), &cost(3.0));
+        voice.end(crate::assignment::handed_back(&attempt), Some(&cost(4.0)));
 
         let mut reader = written.as_slice();
         let all: Vec<Said> = std::iter::from_fn(|| read(&mut reader).unwrap()).collect();
         assert_eq!(all.len(), 6);
-        assert_eq!(all[1], Said::Event(progress(&attempt, &report(2))));
+        assert_eq!(all[1], Said::Event(progress(&attempt, &report(2), &cost(2.0))));
         assert_eq!(all[3], Said::State { step: 2, bytes: vec![1, 2] });
+        let Said::Event(Event::HandedBack(back)) = &all[5] else { panic!("{:?}", all[5]) };
+        assert_eq!(back.cost.map(|cost| (cost.joules, cost.joules_estimated)), Some((4.0, 4.0)));
         assert!(all[5].is_end() && all[..5].iter().all(|said| !said.is_end()));
     }
 }

@@ -3,11 +3,12 @@
 //! Same configuration, seed and data: same weights and metrics, to the last bit, on the same machine. Nothing here depends on the time
 //! that passes, except when reports are sent.
 
+mod labour;
 mod lines;
 mod progress;
 mod source;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use rand::Rng;
 use tinysweep_proto::{
@@ -21,7 +22,7 @@ use crate::{
     eval::{Evaluation, Settings, evaluate},
     model::Model,
     random::{Stream, generator},
-    report::Reporter,
+    report::{Reporter, Work},
     state::{Facts, StateError, TrainingState},
     trainer::Trainer,
     votes::Votes,
@@ -45,6 +46,8 @@ pub struct Outcome {
     pub wall_seconds: f64,
     /// Trained numbers, the puzzle table excluded.
     pub parameters: usize,
+    /// What this attempt has done.
+    pub work: Work,
     /// What ARC's augmented test inputs were answered; nothing for other tasks.
     pub votes: Option<Votes>,
     /// The model with averaged weights, which was measured.
@@ -145,7 +148,7 @@ impl<'a> Run<'a> {
             source: Source::new(sampler, train),
             subset: subset(test, config.evaluation.examples, config.evaluation.subset_seed),
             votes: None,
-            progress: Progress::new(config, reporter),
+            progress: Progress::new(config, &train.shape(), reporter),
             task,
         })
     }
@@ -164,11 +167,13 @@ impl<'a> Run<'a> {
     }
 
     fn step(&mut self, step: usize) -> Result<(), TrainError> {
+        let started = Instant::now();
         let computed = self.trainer.compute(|_| self.source.next())?;
         if !computed.loss_sum().is_finite() {
             return Err(TrainError::NonFinite { step });
         }
         self.trainer.apply(&computed)?;
+        self.progress.labour.step(started.elapsed());
         self.progress.window.add(&computed, &self.trainer);
         if step.is_multiple_of(self.task.config.train.steps.div_ceil(WINDOWS)) { self.progress.report_window(step) } else { Ok(()) }
     }
@@ -189,8 +194,10 @@ impl<'a> Run<'a> {
 
     /// Measures `model`. Where that is to stop, a state of the moment before is kept if one is wanted.
     fn measure(&mut self, model: &Model, items: &[Item]) -> Result<Evaluation, TrainError> {
-        let mut stopped = Ok(());
+        let (mut stopped, mut before) = (Ok(()), 0);
         let goes_on = |done| {
+            self.progress.labour.answer(done - before);
+            before = done;
             stopped = self.progress.break_evaluations_silence(done, items.len());
             stopped.is_ok()
         };
@@ -237,6 +244,7 @@ impl<'a> Run<'a> {
             steps: self.task.config.train.steps,
             wall_seconds: self.progress.wall_seconds(),
             parameters: model.parameters().trained_count(),
+            work: self.progress.labour.done(),
             votes: evaluation.votes,
             model,
         })

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use tinysweep_proto::config::TrialConfig;
+use tinysweep_proto::{config::TrialConfig, dataset::DataShape};
 
-use super::{TrainError, WINDOWS, lines};
+use super::{TrainError, WINDOWS, labour::Labour, lines};
 use crate::{
     loss::Score,
     report::{Directive, Evaluated, Report, Reporter, Wish},
@@ -98,6 +98,7 @@ pub(super) struct Progress<'a> {
     reporter: &'a mut dyn Reporter,
     total_steps: usize,
     pub(super) window: Window,
+    pub(super) labour: Labour,
     /// When this attempt began, and for how long earlier ones have trained.
     started: Instant,
     earlier: Duration,
@@ -111,12 +112,13 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    pub(super) fn new(config: &TrialConfig, reporter: &'a mut dyn Reporter) -> Self {
+    pub(super) fn new(config: &TrialConfig, shape: &DataShape, reporter: &'a mut dyn Reporter) -> Self {
         let now = Instant::now();
         Self {
             reporter,
             total_steps: config.train.steps,
             window: Window::default(),
+            labour: Labour::new(config, shape),
             started: now,
             earlier: Duration::ZERO,
             first_step: 0,
@@ -156,6 +158,7 @@ impl<'a> Progress<'a> {
             points: Vec::new(),
             seconds_left: left(*seconds),
             evaluation: Some(Evaluated { done, total }),
+            work: self.labour.done(),
         };
         self.send(&report)
     }
@@ -166,7 +169,7 @@ impl<'a> Progress<'a> {
         let done = step.saturating_sub(self.first_step);
         let a_step = (done > 0).then(|| self.started.elapsed().as_secs_f64() / done as f64);
         let seconds_left = a_step.map(|seconds| seconds * (self.total_steps - step) as f64);
-        self.send(&Report { step, total_steps: self.total_steps, points, seconds_left, evaluation: None })
+        self.send(&Report { step, total_steps: self.total_steps, points, seconds_left, evaluation: None, work: self.labour.done() })
     }
 
     /// Says something to people.
@@ -209,7 +212,15 @@ impl<'a> Progress<'a> {
         {
             self.reporter.state(state.facts.step, state.to_bytes());
         }
-        if matches!(wish, Wish::StateThenStop | Wish::Stop) { Err(TrainError::Stopped) } else { Ok(()) }
+        match wish {
+            Wish::StateThenStop => {
+                // All that was done until here is to be known.
+                self.report(self.first_step + self.labour.done().steps as usize, Vec::new())?;
+                Err(TrainError::Stopped)
+            }
+            Wish::Stop => Err(TrainError::Stopped),
+            Wish::State | Wish::Nothing => Ok(()),
+        }
     }
 
     fn send(&mut self, report: &Report) -> Result<(), TrainError> {
