@@ -17,3 +17,17 @@ fn dispatch_measures_every_figure() {
     }
     assert!(figures["lease_ms_p50"].as_f64() <= figures["lease_ms_p99"].as_f64());
 }
+
+#[test]
+fn inference_measures_every_figure() {
+    let folder = scratch();
+    let mut command = tinysweep(folder.path());
+    command.args(["bench", "inference", "--shape", "small_mlp", "--batch", "2", "--supervision-steps", "1", "--steps", "3"]);
+    command.args(["--output", "json"]);
+    let figures: Value = serde_json::from_str(&stdout_of(command)).unwrap();
+    assert_eq!([&figures["batch"], &figures["supervision_steps"], &figures["threads"]], [2, 1, 1]);
+    for name in ["answer_ms_p50", "answer_ms_p99", "cpu_ms_per_answer", "puzzles_per_s", "peak_rss_mib"] {
+        assert!(figures[name].as_f64().is_some_and(|figure| figure > 0.0), "{name}: {figures:#}");
+    }
+    assert!(figures["answer_ms_p50"].as_f64() <= figures["answer_ms_p99"].as_f64());
+}

@@ -134,7 +134,7 @@ pub fn grade_continue(graded: &mut Graded, next_q: &Tensor, is_last: impl Iterat
 }
 
 /// The first of the largest logits.
-pub(crate) fn most_likely(logits: &[f32]) -> usize {
+pub fn most_likely(logits: &[f32]) -> usize {
     (1..logits.len()).fold(0, |best, index| if logits[index] > logits[best] { index } else { best })
 }
 

@@ -3,6 +3,7 @@
 mod crew;
 mod dispatch;
 mod figures;
+mod inference;
 mod process;
 mod train;
 
@@ -23,6 +24,8 @@ enum Bench {
     Dispatch(dispatch::DispatchArgs),
     /// What a training step costs, at the shapes that are compared with PyTorch
     Train(train::TrainArgs),
+    /// What answers cost at the same shapes: latency of one puzzle, throughput of many at once
+    Inference(inference::InferenceArgs),
     /// Simulated workers of `bench dispatch`
     #[command(hide = true)]
     Crew(crew::CrewArgs),
@@ -33,6 +36,7 @@ pub async fn execute(args: BenchArgs) -> Result<(), Failure> {
     match args.bench {
         Bench::Dispatch(args) => dispatch::execute(args).await,
         Bench::Train(args) => train::execute(&args),
+        Bench::Inference(args) => inference::execute(&args),
         Bench::Crew(args) => crew::execute(args).await,
     }
 }

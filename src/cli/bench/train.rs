@@ -54,7 +54,7 @@ pub struct TrainArgs {
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
-enum Shape {
+pub enum Shape {
     /// Width 128, 81 positions, batch 64, positions mixed by an MLP
     SmallMlp,
     /// The same, mixed by attention with 4 heads
@@ -113,7 +113,8 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
 }
 
 impl Shape {
-    fn model(self) -> (TrialConfig, DataShape) {
+    /// The model and what it knows of its data.
+    pub fn model(self) -> (TrialConfig, DataShape) {
         let (hidden_size, num_heads, seq_len, batch_size) = match self {
             Self::SmallMlp | Self::SmallAtt => (128, 4, 81, 64),
             Self::BigMlp | Self::BigAtt => (512, 8, 97, 16),
