@@ -22,6 +22,13 @@ pub struct Unreachable {
     problem: String,
 }
 
+impl Unreachable {
+    /// `address` cannot be reached because of `error`.
+    pub fn new(address: &Address, error: &dyn std::error::Error) -> Self {
+        Self { url: address.url(), problem: innermost(error) }
+    }
+}
+
 /// Adds the shared token to every call.
 #[derive(Clone)]
 pub struct Bearer(Option<MetadataValue<Ascii>>);
@@ -40,23 +47,32 @@ impl Interceptor for Bearer {
 /// # Errors
 /// The coordinator does not answer.
 pub async fn connect(address: &Address) -> Result<Connection, Unreachable> {
-    let unreachable = |problem: String| Unreachable { url: address.url(), problem };
-    let channel = Endpoint::from_shared(address.url())
-        .map_err(|error| unreachable(innermost(&error)))?
+    let channel = endpoint(address)?.connect().await.map_err(|error| Unreachable::new(address, &error))?;
+    Ok(with_token(channel, address))
+}
+
+/// How connections to `address` are made and kept alive.
+///
+/// # Errors
+/// There can be no such address.
+pub fn endpoint(address: &Address) -> Result<Endpoint, Unreachable> {
+    Ok(Endpoint::from_shared(address.url())
+        .map_err(|error| Unreachable::new(address, &error))?
         .connect_timeout(Duration::from_secs(5))
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(10))
-        .tcp_nodelay(true)
-        .connect()
-        .await
-        .map_err(|error| unreachable(innermost(&error)))?;
+        .tcp_nodelay(true))
+}
+
+/// Shows the token of `address` with every call over `channel`.
+pub fn with_token(channel: Channel, address: &Address) -> Connection {
     let token = address.token.as_ref().map(|token| {
         let mut value: MetadataValue<Ascii> =
             format!("Bearer {token}").parse().expect("an address lets only graphic ASCII characters into its token");
         value.set_sensitive(true);
         value
     });
-    Ok(InterceptedService::new(channel, Bearer(token)))
+    InterceptedService::new(channel, Bearer(token))
 }
 
 /// The cause at the end of the chain says most ("Connection refused"); what wraps it only says "transport error".

@@ -5,11 +5,14 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    future::Future,
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tinysweep_proto::{
     MESSAGE_LIMIT_BYTES, PROTOCOL_VERSION,
     address::Address,
@@ -63,6 +66,23 @@ pub struct Settings {
     pub programs: Option<program::Settings>,
 }
 
+/// Connects to a coordinator.
+pub type Connect = Box<dyn Fn(Address) -> Pin<Box<dyn Future<Output = Result<Connection, Unreachable>> + Send>> + Send + Sync>;
+
+/// How a worker reaches its coordinator, and what it draws numbers from. A simulation has other means than a process.
+pub struct Means {
+    /// Connects to the coordinator.
+    pub connect: Connect,
+    /// What the worker draws comes from this: its id, and how long it waits before it connects again.
+    pub seed: u64,
+}
+
+impl Default for Means {
+    fn default() -> Self {
+        Self { connect: Box::new(|address| Box::pin(async move { connect(&address).await })), seed: rand::random() }
+    }
+}
+
 /// Why a worker ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -89,8 +109,23 @@ enum SessionEnd {
 /// # Errors
 /// The first connection fails, or the coordinator refuses the worker.
 pub async fn run(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::Receiver<Leave>) -> Result<(), AgentError> {
-    let mut agent = Agent::new(settings, trainers, leave);
-    let mut connection: Result<Connection, Unreachable> = Ok(connect(&agent.settings.coordinator).await?);
+    run_by(Means::default(), settings, trainers, leave).await
+}
+
+/// The same by other means.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_by(
+    means: Means,
+    settings: Settings,
+    trainers: Arc<dyn Trainers>,
+    leave: watch::Receiver<Leave>,
+) -> Result<(), AgentError> {
+    let Means { connect, seed } = means;
+    let address = settings.coordinator.clone();
+    let mut agent = Agent::new(settings, trainers, leave, seed);
+    let mut connection: Result<Connection, Unreachable> = Ok(connect(address.clone()).await?);
     let mut failures = 0;
     loop {
         let lost = match connection {
@@ -107,13 +142,13 @@ pub async fn run(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::
             }
             Err(unreachable) => unreachable.to_string(),
         };
-        let pause = backoff(failures, rand::rng().random_range(0.5..1.0));
+        let pause = backoff(failures, agent.rng.random_range(0.5..1.0));
         failures += 1;
         warn!(reason = %lost, pause_ms = pause.as_millis() as u64, "connection to the coordinator lost; trials go on, connecting again");
         if agent.pause(pause).await.is_break() {
             return Ok(());
         }
-        connection = connect(&agent.settings.coordinator).await;
+        connection = connect(address.clone()).await;
     }
 }
 
@@ -145,17 +180,19 @@ struct Agent {
     taken: u64,
     /// Whether the last connection got as far as a welcome.
     was_welcome: bool,
+    rng: ChaCha8Rng,
 }
 
 impl Agent {
-    fn new(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::Receiver<Leave>) -> Self {
+    fn new(settings: Settings, trainers: Arc<dyn Trainers>, leave: watch::Receiver<Leave>, seed: u64) -> Self {
         let (says, said) = mpsc::unbounded_channel();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let programs = settings.programs.clone();
         let programs = programs.map(|programs| Arc::new(Programs::new(programs, settings.slots, settings.folders.clone())));
         let surroundings =
             Surroundings { datasets: Datasets::new(settings.folders.clone()), trainers, host: settings.host.clone(), programs };
         Self {
-            worker_id: format!("{:016x}", rand::rng().random::<u64>()),
+            worker_id: format!("{:016x}", rng.random::<u64>()),
             outbox: Outbox::default(),
             running: HashMap::new(),
             surroundings: Arc::new(surroundings),
@@ -165,12 +202,15 @@ impl Agent {
             leaving: Leaving::default(),
             taken: 0,
             was_welcome: false,
+            rng,
             settings,
         }
     }
 
     fn hello(&self) -> Hello {
-        let unfinished = self.running.keys().chain(self.outbox.ended_attempts()).cloned().collect();
+        let mut unfinished: Vec<_> = self.running.keys().chain(self.outbox.ended_attempts()).cloned().collect();
+        // In an order that depends on nothing else.
+        unfinished.sort_by(|a, b| (&a.sweep, a.trial, a.replicate, a.attempt).cmp(&(&b.sweep, b.trial, b.replicate, b.attempt)));
         Hello {
             protocol_version: PROTOCOL_VERSION,
             worker_id: self.worker_id.clone(),
@@ -191,6 +231,7 @@ impl Agent {
         tokio::pin!(deadline);
         loop {
             tokio::select! {
+                biased; // trials that say very much must not keep the worker from connecting
                 () = &mut deadline => return std::ops::ControlFlow::Continue(()),
                 Ok(()) = self.leave.changed() => self.note_wish(None),
                 Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
@@ -219,6 +260,8 @@ impl Agent {
                 return SessionEnd::Left;
             }
             tokio::select! {
+                biased; // what comes from the coordinator is bounded by what is said to it, so that nothing below waits for long
+                Ok(()) = self.leave.changed() => self.note_wish(Some(&mut wire)),
                 command = commands.message() => match command {
                     Ok(Some(CoordinatorCommand { command: Some(command) })) => {
                         wire.heard();
@@ -228,14 +271,13 @@ impl Agent {
                     Ok(None) => return SessionEnd::Lost("the coordinator closed the stream".into()),
                     Err(status) => return classify(&status),
                 },
-                Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
                 _ = wire.heartbeat.tick() => {
                     if wire.is_silent() {
                         return SessionEnd::Lost("the coordinator has been silent for too long".into());
                     }
                     wire.beat();
                 }
-                Ok(()) = self.leave.changed() => self.note_wish(Some(&mut wire)),
+                Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
             }
         }
     }

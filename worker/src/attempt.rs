@@ -188,6 +188,7 @@ async fn relay(mut said: UnboundedReceiver<Said>, connection: Connection, voice:
         tokio::pin!(handed_on);
         loop {
             tokio::select! {
+                biased; // a result that is there counts, also where its time is up
                 () = &mut handed_on, if is_busy => break,
                 said = said.recv(), if ended.is_none() => match said {
                     None => return,
