@@ -5,18 +5,15 @@
 //! to a coordinator that has lost them.
 
 use std::{
-    fs::File,
     path::PathBuf,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    task::spawn_blocking,
-    time::sleep,
-};
+use tokio::{sync::Notify, time::sleep};
 use tracing::error;
+
+use crate::machine::Machine;
 
 /// How long until the next try where the disk has failed.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -24,18 +21,22 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Syncs the log of the store.
 #[derive(Debug)]
 pub struct Durability {
+    machine: Machine,
     log: PathBuf,
     /// The last ticket that was given.
     given: AtomicU64,
     wanted: Notify,
     /// The last ticket that is on the disk.
-    synced: watch::Sender<u64>,
+    synced: AtomicU64,
+    /// Wakes those who wait for theirs, in the order in which they came.
+    has_synced: Notify,
 }
 
 impl Durability {
     /// Syncs the write-ahead log at `log`.
-    pub fn new(log: PathBuf) -> Self {
-        Self { log, given: AtomicU64::new(0), wanted: Notify::new(), synced: watch::Sender::new(0) }
+    pub fn new(machine: Machine, log: PathBuf) -> Self {
+        let (given, synced) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { machine, log, given, wanted: Notify::new(), synced, has_synced: Notify::new() }
     }
 
     /// A ticket for what has been committed before this call. It is on the disk once [`synced`](Self::synced) gets there.
@@ -45,16 +46,27 @@ impl Durability {
         ticket
     }
 
-    /// The last ticket that is on the disk, as it changes.
-    pub fn synced(&self) -> watch::Receiver<u64> {
-        self.synced.subscribe()
+    /// The last ticket that is on the disk.
+    pub fn synced(&self) -> u64 {
+        self.synced.load(Ordering::SeqCst)
+    }
+
+    /// Waits until `ticket` is on the disk.
+    pub async fn reaches(&self, ticket: u64) {
+        loop {
+            let has_synced = self.has_synced.notified(); // counts from here on, so that no sync is missed after the look
+            if self.synced() >= ticket {
+                return;
+            }
+            has_synced.await;
+        }
     }
 
     /// Syncs whenever someone waits; never returns.
     pub async fn run(&self) {
         loop {
             self.wanted.notified().await;
-            while *self.synced.borrow() < self.given.load(Ordering::SeqCst) {
+            while self.synced() < self.given.load(Ordering::SeqCst) {
                 self.sync().await;
             }
         }
@@ -62,15 +74,15 @@ impl Durability {
 
     async fn sync(&self) {
         let given = self.given.load(Ordering::SeqCst);
-        let log = self.log.clone();
-        let synced = spawn_blocking(move || File::open(&log)?.sync_data()).await;
-        match synced {
-            Ok(Ok(())) => _ = self.synced.send_replace(given),
-            Ok(Err(error)) => {
+        match self.machine.sync(self.log.clone()).await {
+            Ok(()) => {
+                self.synced.store(given, Ordering::SeqCst);
+                self.has_synced.notify_waiters();
+            }
+            Err(error) => {
                 error!(%error, log = %self.log.display(), "cannot sync; results wait for their acknowledgement");
                 sleep(PAUSE).await;
             }
-            Err(error) => error!(%error, "the task that syncs has failed; it is tried again"),
         }
     }
 }
@@ -85,17 +97,16 @@ mod tests {
     async fn a_ticket_is_synced_once_the_file_can_be() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let durability = Arc::new(Durability::new(log.clone()));
-        let mut synced = durability.synced();
+        let durability = Arc::new(Durability::new(Machine::Real, log.clone()));
         let task = tokio::spawn({
             let durability = durability.clone();
             async move { durability.run().await }
         });
         let ticket = durability.ticket();
-        assert!(tokio::time::timeout(Duration::from_millis(100), synced.wait_for(|synced| *synced >= ticket)).await.is_err());
+        assert!(tokio::time::timeout(Duration::from_millis(100), durability.reaches(ticket)).await.is_err());
         std::fs::write(&log, "x").unwrap();
         let last = durability.ticket();
-        tokio::time::timeout(Duration::from_secs(20), synced.wait_for(|synced| *synced >= last)).await.unwrap().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), durability.reaches(last)).await.unwrap();
         task.abort();
     }
 }

@@ -3,7 +3,7 @@
 //! * [`domain`]: what it knows and decides, pure.
 //! * [`store`]: the only SQL. [`artifacts`]: files by their hash.
 //! * [`retention`]: what is kept no longer.
-//! * [`durability`]: what survives a power cut.
+//! * [`durability`]: what survives a power cut. [`machine`]: clock, randomness and disk, which a simulation replaces.
 //! * [`reconcile`]: snapshot, plan, apply. [`sessions`]: workers that can be reached.
 //! * [`service`]: gRPC. [`server`]: the whole as a process runs it.
 //!
@@ -16,6 +16,7 @@ mod connections;
 pub mod domain;
 mod durability;
 mod live;
+pub mod machine;
 mod reconcile;
 pub mod rehearsal;
 mod retention;

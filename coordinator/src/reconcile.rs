@@ -11,7 +11,6 @@ use tonic::Status;
 use tracing::{error, info, warn};
 
 use crate::{
-    clock::{moment, now_ms},
     domain::{
         ids::{AttemptKey, WorkerId},
         plan::{Assignment, Decision, ExpiredWorker, Snapshot, plan},
@@ -28,13 +27,14 @@ pub async fn run(shared: &Shared) {
     let mut last_pass = Instant::now();
     loop {
         tokio::select! {
+            biased; // the timer seldom ticks, so that who wakes this waits for nothing
             () = shared.stopped() => return,
-            () = shared.wake.notified() => {}
             _ = timer.tick() => {
                 if let Err(error) = count(shared).await {
                     error!(%error, "cannot count what runs");
                 }
             }
+            () = shared.wake.notified() => {}
         }
         // The timer ticks at least four times in a lease. Where it did not, this process or its machine was stopped, and what the workers
         // have said meanwhile is still unread.
@@ -52,7 +52,7 @@ pub async fn run(shared: &Shared) {
 /// Sets right how many slots are taken, should that count have gone astray.
 async fn count(shared: &Shared) -> Result<(), StoreError> {
     let _turn = shared.dispatch.lock().await;
-    shared.sessions.count(&shared.store.taken_slots().await?);
+    shared.sessions.count(&shared.machine.disk(shared.store.taken_slots()).await?);
     Ok(())
 }
 
@@ -77,20 +77,20 @@ pub async fn pass(shared: &Shared) -> Result<(), StoreError> {
 async fn snapshot(shared: &Shared) -> Result<Snapshot, StoreError> {
     let mut expired = Vec::new();
     for (id, silent) in shared.sessions.silent(shared.lease, Instant::now()) {
-        let running = shared.store.running_on(&id).await?;
+        let running = shared.machine.disk(shared.store.running_on(&id)).await?;
         expired.push(ExpiredWorker { id, silent_secs: silent.as_secs(), running });
     }
-    let now_ms = now_ms();
+    let now_ms = shared.machine.now_ms();
     let mut workers = shared.sessions.reachable(now_ms);
     workers.retain(|worker| expired.iter().all(|expired| expired.id != worker.id));
     let free = workers.iter().map(|worker| worker.free()).sum();
-    let sweeps = if free > 0 { shared.store.queues(free, now_ms).await? } else { Vec::new() };
+    let sweeps = if free > 0 { shared.machine.disk(shared.store.queues(free, now_ms)).await? } else { Vec::new() };
     Ok(Snapshot { sweeps, workers, expired })
 }
 
 async fn forget(shared: &Shared, worker: &WorkerId, reason: String) -> Result<(), StoreError> {
     warn!(%worker, reason, "worker lost");
-    shared.store.forget(worker).await?;
+    shared.machine.disk(shared.store.forget(worker)).await?;
     shared.sessions.forget(worker, Status::deadline_exceeded(reason));
     Ok(())
 }
@@ -100,7 +100,7 @@ async fn forget(shared: &Shared, worker: &WorkerId, reason: String) -> Result<()
 /// # Errors
 /// The store fails.
 pub async fn give_up(shared: &Shared, attempt: &AttemptKey, reason: &str) -> Result<(), StoreError> {
-    let next = match shared.store.lose(attempt, reason, moment()).await {
+    let next = match shared.machine.disk(shared.store.lose(attempt, reason, shared.machine.moment())).await {
         Err(StoreError::Refused(_)) => return Ok(()), // it has ended in the meantime
         other => other?,
     };
@@ -115,7 +115,7 @@ async fn assign(shared: &Shared, assignments: Vec<Assignment>) -> Result<(), Sto
     if assignments.is_empty() {
         return Ok(());
     }
-    for Leased { attempt, worker, content } in shared.store.lease(assignments, moment()).await? {
+    for Leased { attempt, worker, content } in shared.machine.disk(shared.store.lease(assignments, shared.machine.moment())).await? {
         info!(%attempt, %worker, "leased");
         shared.sessions.take(&worker, content.policy.needs.slots);
         if !shared.sessions.send(&worker, lease(&attempt, content)) {

@@ -21,6 +21,7 @@ pub async fn run(shared: &Shared) {
     timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             () = shared.stopped() => return,
             _ = timer.tick() => {}
         }
@@ -31,9 +32,9 @@ pub async fn run(shared: &Shared) {
 }
 
 async fn tidy(shared: &Shared, grace: Duration) -> Result<(), ServiceError> {
-    let dropped = shared.store.trim_checkpoints(shared.checkpoint_limit_bytes).await?;
-    let needed = shared.store.needed_artifacts().await?;
-    let (removed, bytes) = shared.artifacts.remove_unless(&needed, grace).await?;
+    let dropped = shared.machine.disk(shared.store.trim_checkpoints(shared.checkpoint_limit_bytes)).await?;
+    let needed = shared.machine.disk(shared.store.needed_artifacts()).await?;
+    let (removed, bytes) = shared.machine.disk(shared.artifacts.remove_unless(&needed, grace)).await?;
     if dropped > 0 || removed > 0 {
         info!(checkpoints = dropped, artifacts = removed, bytes, "what nothing needs any more was removed");
     }

@@ -9,17 +9,27 @@ use tinysweep_proto::{
         worker_service_server::WorkerServiceServer,
     },
 };
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    time::timeout,
+};
+use tokio_stream::Stream;
 use tonic::{
     service::interceptor::InterceptedService,
-    transport::{Server, server::Router},
+    transport::{
+        Server,
+        server::{Connected, Router},
+    },
 };
 use tracing::{info, warn};
 
 use crate::{
     artifacts::{ArtifactError, Artifacts},
     auth::TokenCheck,
-    connections, reconcile, retention,
+    connections,
+    machine::Machine,
+    reconcile, retention,
     service::Services,
     shared::{Limits, Shared},
     store::{OpenError, Store, StoreError},
@@ -119,9 +129,15 @@ pub enum ServeError {
 pub struct Coordinator {
     listener: TcpListener,
     address: SocketAddr,
+    max_connections: usize,
+    opened: Opened,
+}
+
+/// A coordinator whose store is open, and that nobody can reach yet.
+#[derive(Debug)]
+pub struct Opened {
     shared: Arc<Shared>,
     check: TokenCheck,
-    max_connections: usize,
 }
 
 impl Coordinator {
@@ -130,18 +146,12 @@ impl Coordinator {
     /// # Errors
     /// Each kind of [`StartError`]; nothing is left open.
     pub async fn bind(settings: Settings) -> Result<Self, StartError> {
-        let Settings { listen, data_dir, token, lease_secs, heartbeat_secs, checkpoint_limit_bytes, max_connections } = settings;
-        check_token(listen, token.as_deref())?;
+        let Settings { listen, max_connections, .. } = settings;
+        check_token(listen, settings.token.as_deref())?;
         let listen_error = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
-        let store = Store::open(&data_dir).await?;
-        let artifacts = Artifacts::open(&data_dir).await?;
-        let lease = seconds(lease_secs);
-        // With two missed heartbeats a worker is still here.
-        let heartbeat = seconds(heartbeat_secs.min(lease_secs / 3));
-        let shared = Arc::new(Shared::new(store, artifacts, Limits { lease, heartbeat, checkpoint_limit_bytes }).await?);
-        Ok(Self { listener, address, shared, check: TokenCheck::new(token.as_deref()), max_connections })
+        Ok(Self { listener, address, max_connections, opened: Opened::open(settings, Machine::Real).await? })
     }
 
     /// Where it listens.
@@ -154,23 +164,55 @@ impl Coordinator {
     /// # Errors
     /// The network side fails.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, address, shared, check, max_connections } = self;
+        let Self { listener, address, max_connections, opened } = self;
+        info!(%address, lease_secs = opened.shared.lease.as_secs(), token = opened.check.asks(), "coordinator serves");
+        opened.serve(connections::incoming(listener, max_connections), shutdown).await
+    }
+}
+
+impl Opened {
+    /// Opens the store on a machine, without a port to listen on.
+    ///
+    /// # Errors
+    /// Each kind of [`StartError`] but those of a listener; nothing is left open.
+    pub async fn open(settings: Settings, machine: Machine) -> Result<Self, StartError> {
+        let Settings { listen: _, data_dir, token, lease_secs, heartbeat_secs, checkpoint_limit_bytes, max_connections: _ } = settings;
+        let store = machine.disk(Store::open(&data_dir)).await?;
+        let artifacts = machine.disk(Artifacts::open(&data_dir)).await?;
+        let lease = seconds(lease_secs);
+        // With two missed heartbeats a worker is still here.
+        let heartbeat = seconds(heartbeat_secs.min(lease_secs / 3));
+        let shared = Shared::new(machine, store, artifacts, Limits { lease, heartbeat, checkpoint_limit_bytes }).await?;
+        Ok(Self { shared: Arc::new(shared), check: TokenCheck::new(token.as_deref()) })
+    }
+
+    /// Serves the connections that come in until `shutdown`. Then sessions are told that the coordinator is unavailable, and the store is
+    /// closed.
+    ///
+    /// # Errors
+    /// The network side fails.
+    pub async fn serve<C: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static>(
+        self,
+        incoming: impl Stream<Item = io::Result<C>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let Self { shared, check } = self;
         let router = router(&shared, &check).await?;
-        let incoming = connections::incoming(listener, max_connections);
         let reconciler = tokio::spawn({
             let shared = shared.clone();
             async move {
                 tokio::select! {
+                    biased;
                     ((), ()) = async { tokio::join!(reconcile::run(&shared), retention::run(&shared)) } => {}
                     () = shared.durability.run() => {}
                 }
             }
         });
-        info!(%address, lease_secs = shared.lease.as_secs(), token = check.asks(), "coordinator serves");
         let result = {
             let server = router.serve_with_incoming_shutdown(incoming, shared.stopped());
             tokio::pin!(server);
             tokio::select! {
+                biased;
                 result = &mut server => result,
                 () = shutdown => {
                     shared.stopping.send_replace(true);

@@ -11,6 +11,7 @@ use crate::{
     artifacts::Artifacts,
     durability::Durability,
     live::LiveBoard,
+    machine::Machine,
     sessions::Sessions,
     store::{Store, StoreError},
 };
@@ -29,6 +30,8 @@ pub struct Limits {
 /// What all parts of one running coordinator share.
 #[derive(Debug)]
 pub struct Shared {
+    /// Clock, randomness and disk.
+    pub machine: Machine,
     /// What is kept.
     pub store: Store,
     /// When it is on the disk.
@@ -59,15 +62,16 @@ impl Shared {
     ///
     /// # Errors
     /// The store cannot be read.
-    pub async fn new(store: Store, artifacts: Artifacts, limits: Limits) -> Result<Self, StoreError> {
+    pub async fn new(machine: Machine, store: Store, artifacts: Artifacts, limits: Limits) -> Result<Self, StoreError> {
         let Limits { lease, heartbeat, checkpoint_limit_bytes } = limits;
         let sessions = Sessions::default();
         let now = Instant::now();
-        for worker in store.connected_workers().await? {
+        for worker in machine.disk(store.connected_workers()).await? {
             sessions.expect(worker, now);
         }
         Ok(Self {
-            durability: Durability::new(store.log_path()),
+            durability: Durability::new(machine.clone(), store.log_path()),
+            machine,
             store,
             artifacts,
             sessions,

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{Services, answer, status::ServiceError};
-use crate::artifacts::Outgoing;
+use crate::{artifacts::Outgoing, machine::Machine};
 
 /// The most artifacts that one call may ask about.
 const STAT_LIMIT: usize = 1000;
@@ -32,7 +32,7 @@ impl ArtifactService for Services {
             }
             let mut present = Vec::with_capacity(names.len());
             for name in &names {
-                present.push(self.0.artifacts.touch(name).await?.is_some());
+                present.push(self.0.machine.disk(self.0.artifacts.touch(name)).await?.is_some());
             }
             Ok(StatArtifactsResponse { present })
         })
@@ -42,20 +42,20 @@ impl ArtifactService for Services {
     async fn put_artifact(&self, request: Request<Streaming<PutArtifactRequest>>) -> Result<Response<PutArtifactResponse>, Status> {
         let mut messages = request.into_inner();
         let first = next(&mut messages).await?.ok_or_else(|| Status::invalid_argument("the first message names the artifact"))?;
-        let mut incoming = self.0.artifacts.put(&first.sha256, first.bytes).await.map_err(ServiceError::from)?;
+        let mut incoming = self.0.machine.disk(self.0.artifacts.put(&first.sha256, first.bytes)).await.map_err(ServiceError::from)?;
         let mut message = Some(first);
         while let Some(PutArtifactRequest { chunk, .. }) = message {
-            incoming.write(&chunk).await.map_err(ServiceError::from)?;
+            self.0.machine.disk(incoming.write(&chunk)).await.map_err(ServiceError::from)?;
             message = next(&mut messages).await?;
         }
-        incoming.finish().await.map_err(ServiceError::from)?;
+        self.0.machine.disk(incoming.finish()).await.map_err(ServiceError::from)?;
         Ok(Response::new(PutArtifactResponse {}))
     }
 
     async fn get_artifact(&self, request: Request<GetArtifactRequest>) -> Result<Response<Self::GetArtifactStream>, Status> {
-        let outgoing = self.0.artifacts.get(&request.into_inner().sha256).await.map_err(ServiceError::from)?;
+        let outgoing = self.0.machine.disk(self.0.artifacts.get(&request.into_inner().sha256)).await.map_err(ServiceError::from)?;
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-        tokio::spawn(send(outgoing, sender));
+        tokio::spawn(send(self.0.machine.clone(), outgoing, sender));
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 }
@@ -65,9 +65,9 @@ async fn next(messages: &mut Streaming<PutArtifactRequest>) -> Result<Option<Put
 }
 
 /// Sends an artifact to its end, or until nobody reads any more.
-async fn send(mut outgoing: Outgoing, sender: mpsc::Sender<Result<GetArtifactResponse, Status>>) {
+async fn send(machine: Machine, mut outgoing: Outgoing, sender: mpsc::Sender<Result<GetArtifactResponse, Status>>) {
     loop {
-        let message = match outgoing.next().await {
+        let message = match machine.disk(outgoing.next()).await {
             Ok(Some(chunk)) => Ok(GetArtifactResponse { chunk }),
             Ok(None) => return,
             Err(error) => Err(ServiceError::from(error).into()),

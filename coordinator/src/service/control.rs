@@ -5,7 +5,6 @@ use tracing::info;
 
 use super::{session, status::ServiceError};
 use crate::{
-    clock::moment,
     domain::{ids::SweepId, lifecycle::SweepVerb},
     shared::Shared,
     store::{StoreError, WorkerRecord, WorkerState},
@@ -18,14 +17,14 @@ use crate::{
 pub async fn control(shared: &Shared, id: &SweepId, verb: SweepVerb) -> Result<(), ServiceError> {
     // Workers hear of the end of these before they hear of the next lease for the same slots.
     let _turn = shared.dispatch.lock().await;
-    let ended = shared.store.control(id, verb, moment()).await?;
+    let ended = shared.machine.disk(shared.store.control(id, verb, shared.machine.moment())).await?;
     info!(sweep = %id, verb = verb.name(), ended = ended.len(), "sweep controlled by a user");
     for (worker, attempt) in &ended {
         shared.live.forget(attempt);
         shared.sessions.send(worker, session::stop(attempt, "cancelled by a user".to_owned()));
     }
     if !ended.is_empty() {
-        shared.sessions.count(&shared.store.taken_slots().await?);
+        shared.sessions.count(&shared.machine.disk(shared.store.taken_slots()).await?);
     }
     shared.wake.notify_one();
     Ok(())
@@ -36,7 +35,7 @@ pub async fn control(shared: &Shared, id: &SweepId, verb: SweepVerb) -> Result<(
 /// # Errors
 /// No worker is called so, or several, or it is not here.
 pub async fn drain(shared: &Shared, given: &str) -> Result<WorkerRecord, ServiceError> {
-    let worker = find(shared.store.workers().await?, given)?;
+    let worker = find(shared.machine.disk(shared.store.workers()).await?, given)?;
     let id = &worker.greeting.id;
     shared.sessions.drains(id);
     let reason = "drained by a user".to_owned();

@@ -4,7 +4,6 @@ use tinysweep_proto::v1;
 
 use super::{convert, extend::configuration, status::ServiceError};
 use crate::{
-    clock::now_ms,
     domain::{
         extension::rate_falls,
         ids::{ReplicateKey, SweepId},
@@ -74,7 +73,7 @@ fn stands(status: ReplicateStatus, replicate: &ReplicateRecord) -> String {
 
 /// What a queued replicate waits for.
 async fn waits(shared: &Shared, key: &ReplicateKey) -> Result<Vec<String>, ServiceError> {
-    let now_ms = now_ms();
+    let now_ms = shared.machine.now_ms();
     let Some((waiting, ready_ms)) = shared.store.waits(key).await? else { return Ok(Vec::new()) };
     if shared.store.sweep(&key.sweep).await?.state == SweepState::Paused {
         return Ok(vec!["it waits: its sweep is paused; `tinysweep resume` lets it go on".to_owned()]);

@@ -10,7 +10,6 @@ use tracing::info;
 
 use super::{convert, status::ServiceError};
 use crate::{
-    clock::now_ms,
     domain::{
         extension::{Choice, Extensions, Wanted, choose, rate_falls},
         ids::SweepId,
@@ -29,19 +28,19 @@ const TRIALS_LIMIT: usize = 1000;
 pub async fn extend(shared: &Shared, request: v1::ExtendSweepRequest) -> Result<v1::ExtendSweepResponse, ServiceError> {
     let choice = choice(&request)?;
     let steps = request.steps;
-    let id = shared.store.find_sweep(&request.sweep).await?;
-    let SweepRecord { goal, program, .. } = shared.store.sweep(&id).await?;
+    let id = shared.machine.disk(shared.store.find_sweep(&request.sweep)).await?;
+    let SweepRecord { goal, program, .. } = shared.machine.disk(shared.store.sweep(&id)).await?;
     if program.is_some() {
         return Err(StoreError::NoTraining(id.to_string()).into()); // whatever it calls its parameters
     }
-    let Extensions { wanted, present } = choose(&shared.store.candidates(&id).await?, goal, &choice, steps)?;
+    let Extensions { wanted, present } = choose(&shared.machine.disk(shared.store.candidates(&id)).await?, goal, &choice, steps)?;
     let (added, falling) = if wanted.is_empty() { Default::default() } else { add(shared, &id, &wanted, steps).await? };
     let extension = |trial, extends, is_new| v1::Extension { trial, extends, is_new };
     let mut extensions: Vec<_> = present.iter().map(|present| extension(present.trial, present.extends, false)).collect();
     extensions.extend(added.iter().zip(&wanted).map(|(trial, wanted)| extension(*trial, wanted.extends, true)));
     extensions.sort_by_key(|extension| extension.trial);
     Ok(v1::ExtendSweepResponse {
-        sweep: Some(convert::sweep(shared.store.sweep(&id).await?)),
+        sweep: Some(convert::sweep(shared.machine.disk(shared.store.sweep(&id)).await?)),
         extensions,
         note: note(&falling, steps).unwrap_or_default(),
     })
@@ -65,20 +64,20 @@ fn choice(request: &v1::ExtendSweepRequest) -> Result<Choice, ServiceError> {
 /// Adds an extension for each of `wanted`. Returns the numbers of these, and which of what they extend had a rate that falls.
 async fn add(shared: &Shared, id: &SweepId, wanted: &[Wanted], steps: u64) -> Result<(Vec<u32>, Vec<u32>), ServiceError> {
     let trials: Vec<_> = wanted.iter().map(|wanted| wanted.extends).collect();
-    let missing = shared.store.without_final_state(id, &trials).await?;
+    let missing = shared.machine.disk(shared.store.without_final_state(id, &trials)).await?;
     if !missing.is_empty() {
         return Err(ServiceError::NoFinalState(listed(&missing)));
     }
     let (mut extensions, mut falling) = (Vec::with_capacity(wanted.len()), Vec::new());
     for Wanted { extends, head } in wanted {
-        let extended = configuration(id, &shared.store.trial(id, *extends).await?)?;
+        let extended = configuration(id, &shared.machine.disk(shared.store.trial(id, *extends)).await?)?;
         if rate_falls(&extended.train) {
             falling.push(*extends);
         }
-        let name = format!("{}, extended to {steps} steps", shared.store.trial(id, *head).await?.name);
+        let name = format!("{}, extended to {steps} steps", shared.machine.disk(shared.store.trial(id, *head)).await?.name);
         extensions.push(extension(*extends, name, extended, steps)?);
     }
-    let numbers = shared.store.extend(id, &extensions, now_ms()).await?;
+    let numbers = shared.machine.disk(shared.store.extend(id, &extensions, shared.machine.now_ms())).await?;
     info!(sweep = %id, ?trials, steps, ?numbers, "trials extended by a user");
     shared.wake.notify_one();
     Ok((numbers, falling))

@@ -1,7 +1,7 @@
 //! One stream of one worker: greet, take events once each, acknowledge, stop what does not count any more.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -18,7 +18,6 @@ use tracing::{info, warn};
 
 use super::{convert, status::ServiceError};
 use crate::{
-    clock::{moment, now_ms},
     domain::{
         cost::Cost,
         failure::FailureKind,
@@ -37,6 +36,7 @@ const WAITING_LIMIT: usize = 1024;
 /// Serves one stream to its end.
 pub async fn run(shared: Arc<Shared>, mut events: Streaming<WorkerEvent>, commands: CommandSender) {
     let greeted = tokio::select! {
+        biased;
         greeted = greet(&shared, &mut events, &commands) => greeted,
         () = shared.stopped() => Err(stopping()),
     };
@@ -94,20 +94,20 @@ fn check(hello: Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceError> {
 async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, commands: &CommandSender) -> Result<Opened, ServiceError> {
     // No lease is decided meanwhile: each is either among those that are read here, or sent to the new stream.
     let _turn = shared.dispatch.lock().await;
-    let health = shared.store.greet(greeting, now_ms()).await?;
-    let leased = shared.store.running_on(&greeting.id).await?;
-    let taken = shared.store.taken_slots().await?.remove(&greeting.id).unwrap_or(0);
+    let health = shared.machine.disk(shared.store.greet(greeting, shared.machine.now_ms())).await?;
+    let leased = shared.machine.disk(shared.store.running_on(&greeting.id)).await?;
+    let taken = shared.machine.disk(shared.store.taken_slots()).await?.remove(&greeting.id).unwrap_or(0);
     let mut first = vec![Command::Welcome(Welcome {
         heartbeat_secs: shared.heartbeat.as_secs().try_into().unwrap_or(u32::MAX),
         lease_secs: shared.lease.as_secs().try_into().unwrap_or(u32::MAX),
     })];
-    let claimed: HashSet<_> = claimed.into_iter().collect();
+    let claimed: BTreeSet<_> = claimed.into_iter().collect();
     for attempt in leased.iter().filter(|attempt| !claimed.contains(attempt)) {
         info!(%attempt, worker = %greeting.id, "lease sent again; the worker does not know it");
-        first.push(reconcile::lease(attempt, shared.store.lease_content(&attempt.replicate).await?));
+        first.push(reconcile::lease(attempt, shared.machine.disk(shared.store.lease_content(&attempt.replicate)).await?));
     }
     for attempt in &claimed {
-        if let Some(refusal) = shared.store.refusal(&greeting.id, attempt).await? {
+        if let Some(refusal) = shared.machine.disk(shared.store.refusal(&greeting.id, attempt)).await? {
             info!(%attempt, worker = %greeting.id, reason = %refusal, "attempt stopped; it does not count any more");
             first.push(stop(attempt, refusal.to_string()));
         }
@@ -161,7 +161,7 @@ impl Session {
                 () = &mut stopped => break Some(stopping()),
                 status = &mut ended => break Some(status.unwrap_or_else(|_| Status::aborted("the session was closed"))),
                 _ = ping.tick() => self.send(Command::Ping(Ping {})),
-                _ = synced.changed(), if !self.taken.is_empty() => {}
+                () = shared.durability.reaches(synced + 1), if !self.taken.is_empty() => {}
                 event = events.message() => match event {
                     Ok(Some(event)) => match self.take(event).await {
                         Ok(Next::Continue) => {}
@@ -175,8 +175,8 @@ impl Session {
                     }
                 },
             }
-            let now_synced = *synced.borrow();
-            self.acknowledge(now_synced);
+            synced = shared.durability.synced();
+            self.acknowledge(synced);
         };
         self.shared.sessions.broke(&self.worker, self.generation);
         info!(worker = %self.worker, reason = status.as_ref().map_or("stream closed", Status::message), "session ended");
@@ -271,7 +271,7 @@ impl Session {
     /// A checkpoint that lacks a chunk would be found out only when someone has to go on from it.
     async fn missing_chunk(&self, chunks: &[String]) -> Result<Option<String>, ServiceError> {
         for chunk in chunks {
-            if self.shared.artifacts.touch(chunk).await?.is_none() {
+            if self.shared.machine.disk(self.shared.artifacts.touch(chunk)).await?.is_none() {
                 return Ok(Some(chunk.clone()));
             }
         }
@@ -279,7 +279,8 @@ impl Session {
     }
 
     async fn report(&mut self, seq: u64, attempt: &AttemptKey, report: &Report, live: Option<LiveProgress>) -> Result<Next, ServiceError> {
-        let applied = self.shared.store.apply(&self.worker, seq, attempt, report, moment()).await?;
+        let Shared { machine, store, .. } = &*self.shared;
+        let applied = machine.disk(store.apply(&self.worker, seq, attempt, report, machine.moment())).await?;
         // What was taken before may not be on the disk yet; what does not count nobody would miss.
         let must_survive = report.must_survive() && !matches!(applied, Applied::Dropped(_));
         let ticket = if must_survive { self.shared.durability.ticket() } else { 0 };
@@ -323,7 +324,8 @@ impl Session {
         if self.is_compared {
             return Ok(());
         }
-        let LeaseContent { config_json, dataset: Some(dataset), .. } = self.shared.store.lease_content(&attempt.replicate).await? else {
+        let content = self.shared.machine.disk(self.shared.store.lease_content(&attempt.replicate)).await?;
+        let LeaseContent { config_json, dataset: Some(dataset), .. } = content else {
             return Ok(()); // a program is what it is
         };
         self.is_compared = true;
@@ -347,10 +349,11 @@ impl Session {
         if failure.is_none() && self.is_spotless {
             return Ok(());
         }
-        let health = self.shared.store.judge(&self.worker, failure, now_ms()).await?;
+        let now_ms = self.shared.machine.now_ms();
+        let health = self.shared.machine.disk(self.shared.store.judge(&self.worker, failure, now_ms)).await?;
         self.is_spotless = health == Default::default();
-        if health.is_quarantined(now_ms()) {
-            warn!(worker = %self.worker, reason = quarantine(&health, now_ms()), "worker gets no work for a while");
+        if health.is_quarantined(now_ms) {
+            warn!(worker = %self.worker, reason = quarantine(&health, now_ms), "worker gets no work for a while");
         }
         self.shared.sessions.judge(&self.worker, health);
         Ok(())
@@ -363,8 +366,7 @@ impl Session {
         self.shared.wake.notify_one();
         // The last acknowledgement stands for all before it.
         let ticket = self.shared.durability.ticket();
-        let mut synced = self.shared.durability.synced();
-        if timeout(self.shared.heartbeat, synced.wait_for(|synced| *synced >= ticket)).await.is_ok() {
+        if timeout(self.shared.heartbeat, self.shared.durability.reaches(ticket)).await.is_ok() {
             self.send(Command::Ack(Ack { seq }));
         }
         Ok(Next::Left)
@@ -372,13 +374,14 @@ impl Session {
 
     async fn take_all_back(&self, seq: u64) -> Result<(), ServiceError> {
         let _turn = self.shared.dispatch.lock().await;
-        for attempt in self.shared.store.running_on(&self.worker).await? {
-            match self.shared.store.take_back(&attempt, &self.worker, "its worker left", moment()).await {
+        let Shared { machine, store, .. } = &*self.shared;
+        for attempt in machine.disk(store.running_on(&self.worker)).await? {
+            match machine.disk(store.take_back(&attempt, &self.worker, "its worker left", machine.moment())).await {
                 Ok(()) | Err(StoreError::Refused(_)) => self.shared.live.forget(&attempt), // refused: it has ended in the meantime
                 Err(error) => return Err(error.into()),
             }
         }
-        self.shared.store.apply_goodbye(&self.worker, seq, now_ms()).await?;
+        machine.disk(store.apply_goodbye(&self.worker, seq, machine.now_ms())).await?;
         self.shared.sessions.forget(&self.worker, Status::ok("goodbye"));
         Ok(())
     }

@@ -5,7 +5,6 @@ use tracing::info;
 
 use super::status::ServiceError;
 use crate::{
-    clock::now_ms,
     domain::{
         ids::SweepId,
         plan::NO_COMMANDS,
@@ -42,23 +41,26 @@ pub async fn submit(shared: &Shared, yaml: String, file_name: String, dataset: O
         return Err(ServiceError::invalid("yaml", format!("a sweep file has at most {YAML_LIMIT_BYTES} bytes")));
     }
     // A large grid takes a while to enumerate, which must not keep others waiting.
-    let (sweep, note) =
-        tokio::task::spawn_blocking(move || read(yaml, file_name, dataset)).await.map_err(|_| ServiceError::SpecPanic)??;
+    let id = SweepId::from_random(shared.machine.random());
+    let read = async { tokio::task::spawn_blocking(move || read(id, yaml, file_name, dataset)).await };
+    let (sweep, note) = shared.machine.disk(read).await.map_err(|_| ServiceError::SpecPanic)??;
     let files = sweep.dataset.iter().flat_map(|dataset| [("train", &dataset.train), ("test", &dataset.test)]);
     for (split, file) in files {
-        if shared.artifacts.size(&file.sha256).await? != Some(file.bytes) {
+        if shared.machine.disk(shared.artifacts.size(&file.sha256)).await? != Some(file.bytes) {
             return Err(ServiceError::MissingData { split, sha256: file.sha256.clone() });
         }
     }
-    shared.store.create_sweep(&sweep, now_ms()).await?;
+    shared.machine.disk(shared.store.create_sweep(&sweep, shared.machine.now_ms())).await?;
     info!(sweep = %sweep.id, name = sweep.name, trials = sweep.trials.len(), replicates = sweep.seeds.len(), "sweep submitted");
     shared.wake.notify_one();
-    let waits = sweep.policy.needs.commands && !shared.sessions.reachable(now_ms()).iter().any(|worker| worker.traits.commands);
+    let now_ms = shared.machine.now_ms();
+    let waits = sweep.policy.needs.commands && !shared.sessions.reachable(now_ms).iter().any(|worker| worker.traits.commands);
     let waits = if waits { format!("{NO_COMMANDS}; the sweep waits for one") } else { String::new() };
-    Ok(Submitted { sweep: shared.store.sweep(&sweep.id).await?, note: note.unwrap_or_default(), waits })
+    let record = shared.machine.disk(shared.store.sweep(&sweep.id)).await?;
+    Ok(Submitted { sweep: record, note: note.unwrap_or_default(), waits })
 }
 
-fn read(yaml: String, file_name: String, dataset: Option<Dataset>) -> Result<(NewSweep, Option<String>), ServiceError> {
+fn read(id: SweepId, yaml: String, file_name: String, dataset: Option<Dataset>) -> Result<(NewSweep, Option<String>), ServiceError> {
     let spec = SweepSpec::parse(&yaml, &file_name)?;
     let (benchmark, program) = match &spec.subject {
         Subject::Models(models) => (Some(models.benchmark), None),
@@ -82,7 +84,7 @@ fn read(yaml: String, file_name: String, dataset: Option<Dataset>) -> Result<(Ne
     let note = spec.shortfall(&proposals);
     let Running { priority, share, max_parallel, policy } = spec.running;
     let sweep = NewSweep {
-        id: SweepId::from_random(rand::random()),
+        id,
         name: spec.name.clone(),
         method: spec.method.name().to_owned(),
         metric: spec.metric.name.into_owned(),

@@ -17,7 +17,6 @@ use super::{
     submit::{self, Submitted},
 };
 use crate::{
-    clock::now_ms,
     domain::{
         ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId},
         lifecycle::SweepState,
@@ -48,7 +47,7 @@ impl SweepService for Services {
 
     async fn list_sweeps(&self, _: Request<v1::ListSweepsRequest>) -> Result<Response<v1::ListSweepsResponse>, Status> {
         answer(async {
-            let sweeps = self.0.store.sweeps().await?;
+            let sweeps = self.0.machine.disk(self.0.store.sweeps()).await?;
             Ok(v1::ListSweepsResponse { sweeps: sweeps.into_iter().map(convert::sweep).collect() })
         })
         .await
@@ -56,8 +55,8 @@ impl SweepService for Services {
 
     async fn get_sweep(&self, request: Request<v1::GetSweepRequest>) -> Result<Response<v1::GetSweepResponse>, Status> {
         answer(async {
-            let id = self.0.store.find_sweep(&request.into_inner().sweep).await?;
-            Ok(v1::GetSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+            let id = self.0.machine.disk(self.0.store.find_sweep(&request.into_inner().sweep)).await?;
+            Ok(v1::GetSweepResponse { sweep: Some(convert::sweep(self.0.machine.disk(self.0.store.sweep(&id)).await?)) })
         })
         .await
     }
@@ -65,7 +64,7 @@ impl SweepService for Services {
     async fn list_trials(&self, request: Request<v1::ListTrialsRequest>) -> Result<Response<v1::ListTrialsResponse>, Status> {
         answer(async {
             let v1::ListTrialsRequest { sweep, page_size, page_token } = request.into_inner();
-            let id = self.0.store.find_sweep(&sweep).await?;
+            let id = self.0.machine.disk(self.0.store.find_sweep(&sweep)).await?;
             let size = if page_size == 0 { PAGE_LIMIT } else { page_size.min(PAGE_LIMIT) };
             let first = if page_token.is_empty() { Ok(0) } else { page_token.parse() };
             let first = first.map_err(|_| ServiceError::invalid("page_token", "is none that this coordinator gave"))?;
@@ -82,9 +81,9 @@ impl SweepService for Services {
     async fn get_trial(&self, request: Request<v1::GetTrialRequest>) -> Result<Response<v1::GetTrialResponse>, Status> {
         answer(async {
             let v1::GetTrialRequest { sweep, trial: number } = request.into_inner();
-            let id = self.0.store.find_sweep(&sweep).await?;
-            let trial = self.0.store.trial(&id, number).await?;
-            let replicates = self.0.store.replicates(&id, number).await?;
+            let id = self.0.machine.disk(self.0.store.find_sweep(&sweep)).await?;
+            let trial = self.0.machine.disk(self.0.store.trial(&id, number)).await?;
+            let replicates = self.0.machine.disk(self.0.store.replicates(&id, number)).await?;
             Ok(v1::GetTrialResponse {
                 trial: Some(convert::trial(&id, trial)),
                 replicates: replicates.into_iter().map(convert::replicate).collect(),
@@ -101,9 +100,9 @@ impl SweepService for Services {
         answer(async {
             let request = request.into_inner();
             let verb = convert::verb(request.verb())?;
-            let id = self.0.store.find_sweep(&request.sweep).await?;
+            let id = self.0.machine.disk(self.0.store.find_sweep(&request.sweep)).await?;
             control::control(&self.0, &id, verb).await?;
-            Ok(v1::ControlSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+            Ok(v1::ControlSweepResponse { sweep: Some(convert::sweep(self.0.machine.disk(self.0.store.sweep(&id)).await?)) })
         })
         .await
     }
@@ -112,11 +111,11 @@ impl SweepService for Services {
         answer(async {
             let request = request.into_inner();
             let changes = convert::changes(&request)?;
-            let id = self.0.store.find_sweep(&request.sweep).await?;
-            self.0.store.change(&id, changes).await?;
+            let id = self.0.machine.disk(self.0.store.find_sweep(&request.sweep)).await?;
+            self.0.machine.disk(self.0.store.change(&id, changes)).await?;
             info!(sweep = %id, ?changes, "sweep changed");
             self.0.wake.notify_one();
-            Ok(v1::UpdateSweepResponse { sweep: Some(convert::sweep(self.0.store.sweep(&id).await?)) })
+            Ok(v1::UpdateSweepResponse { sweep: Some(convert::sweep(self.0.machine.disk(self.0.store.sweep(&id)).await?)) })
         })
         .await
     }
@@ -128,7 +127,7 @@ impl SweepService for Services {
     async fn explain_trial(&self, request: Request<v1::ExplainTrialRequest>) -> Result<Response<v1::ExplainTrialResponse>, Status> {
         answer(async {
             let v1::ExplainTrialRequest { sweep, trial } = request.into_inner();
-            let id = self.0.store.find_sweep(&sweep).await?;
+            let id = self.0.machine.disk(self.0.store.find_sweep(&sweep)).await?;
             explain::explain(&self.0, &id, trial).await
         })
         .await
@@ -175,8 +174,8 @@ impl SweepService for Services {
 
     async fn list_workers(&self, _: Request<v1::ListWorkersRequest>) -> Result<Response<v1::ListWorkersResponse>, Status> {
         answer(async {
-            let (now, now_ms) = (Instant::now(), now_ms());
-            let workers = self.0.store.workers().await?.into_iter().map(|worker| {
+            let (now, now_ms) = (Instant::now(), self.0.machine.now_ms());
+            let workers = self.0.machine.disk(self.0.store.workers()).await?.into_iter().map(|worker| {
                 let silence = self.0.sessions.silence(&worker.greeting.id, now).filter(|_| worker.state == WorkerState::Connected);
                 let heard_ms = silence.map(|silence| now_ms.saturating_sub_unsigned(silence.as_millis().try_into().unwrap_or(u64::MAX)));
                 let withheld = self.0.sessions.withheld(&worker.greeting.id, now_ms);
