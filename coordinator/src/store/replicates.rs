@@ -116,7 +116,13 @@ pub(super) async fn transition(
 /// Performs what follows from `event`, and settles the sweep where this was its last open replicate.
 pub(super) async fn perform(tx: &mut SqliteConnection, loaded: &Loaded, event: Event, at: Moment) -> Result<Replicate, StoreError> {
     let retry = loaded.retry()?;
-    let following = loaded.replicate.apply(event, &Rules { retry: &retry, now_ms: at.now_ms, jitter: at.jitter })?;
+    let rules = Rules { retry: &retry, now_ms: at.now_ms, jitter: at.jitter };
+    let mut following = loaded.replicate.apply(event, &rules)?;
+    // Nothing that is queued in a sweep which was stopped would ever run, and the sweep never end.
+    if following.next.status() == ReplicateStatus::Queued && standing(tx, loaded.sweep_sequence).await?.0 == SweepState::Stopping {
+        let reason = format!("its sweep was stopped by a user; {}", following.next.state.reason());
+        following.next = following.next.apply(Event::Cancel { reason }, &rules)?.next;
+    }
     let next = following.next.clone();
     changes::write(tx, &[Change::new(loaded.id, &loaded.replicate, following, Beginning::default())], at.now_ms).await?;
     if next.status().is_final() && !loaded.others_open {
@@ -127,17 +133,8 @@ pub(super) async fn perform(tx: &mut SqliteConnection, loaded: &Loaded, event: E
 
 /// A sweep without open replicates has ended, unless a user has cancelled it.
 pub(super) async fn settle_sweep(tx: &mut SqliteConnection, sequence: i64, now_ms: i64) -> Result<(), StoreError> {
-    let row = sqlx::query!(
-        r#"SELECT state, EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'queued')
-             OR EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'running') AS "open!: bool"
-           FROM sweeps WHERE sequence = ?1"#,
-        sequence
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let place = || format!("sweeps row {sequence}");
-    let from = SweepState::from_name(&row.state).ok_or_else(|| inconsistent(place(), format!("state `{}`", row.state)))?;
-    let next = from.after_end(u64::from(row.open));
+    let (from, is_open) = standing(tx, sequence).await?;
+    let next = from.after_end(u64::from(is_open));
     if next == from {
         return Ok(());
     }
@@ -146,6 +143,20 @@ pub(super) async fn settle_sweep(tx: &mut SqliteConnection, sequence: i64, now_m
         .execute(tx)
         .await?;
     Ok(())
+}
+
+/// The state of a sweep, and whether any of its replicates is open.
+async fn standing(tx: &mut SqliteConnection, sequence: i64) -> Result<(SweepState, bool), StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT state, EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'queued')
+             OR EXISTS (SELECT 1 FROM replicates WHERE sweep_sequence = ?1 AND state = 'running') AS "open!: bool"
+           FROM sweeps WHERE sequence = ?1"#,
+        sequence
+    )
+    .fetch_one(tx)
+    .await?;
+    let wrong = || inconsistent(format!("sweeps row {sequence}"), format!("state `{}`", row.state));
+    Ok((SweepState::from_name(&row.state).ok_or_else(wrong)?, row.open))
 }
 
 pub(super) fn no_such_replicate(replicate: &ReplicateKey) -> StoreError {

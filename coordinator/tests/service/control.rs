@@ -1,8 +1,8 @@
 //! What users do to sweeps and workers: pause, stop, retry, priorities, needs, drains, explanations, logs, pages.
 
 use tinysweep_proto::v1::{
-    DrainWorkerRequest, Draining, FailureKind, ListTrialsRequest, LogLines, StreamLogsRequest, SweepState, SweepVerb, UpdateSweepRequest,
-    coordinator_command::Command, update_sweep_request::Parallel, worker_event::Event,
+    DrainWorkerRequest, Draining, FailureKind, HandedBack, ListTrialsRequest, LogLines, StreamLogsRequest, SweepState, SweepVerb,
+    UpdateSweepRequest, coordinator_command::Command, update_sweep_request::Parallel, worker_event::Event,
 };
 use tonic::Code;
 
@@ -39,6 +39,20 @@ async fn a_stopped_sweep_lets_what_runs_end() {
     let sweep = client.until(&id, |sweep| sweep.state() == SweepState::Stopped).await;
     assert!(sweep.completed == 1 && sweep.ended_ms.is_some());
     assert_eq!(client.control(&id, SweepVerb::Stop).await.unwrap().state(), SweepState::Stopped);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_or_is_handed_back_while_its_sweep_stops_does_not_run_again() {
+    let (_folder, running, client, id) = with_sweep(3, 1).await;
+    let mut worker = running.worker("w", 2).await;
+    let (first, second) = (worker.lease().await, worker.lease().await);
+    client.control(&id, SweepVerb::Stop).await.unwrap();
+    worker.send(failed(&first, FailureKind::Panic, "boom")).await;
+    let back = HandedBack { attempt: second.attempt.clone(), reason: "I leave".into(), ..HandedBack::default() };
+    worker.send(Event::HandedBack(back)).await;
+    let sweep = client.until(&id, |sweep| sweep.state() == SweepState::Stopped).await;
+    assert_eq!((sweep.queued, sweep.cancelled), (0, 3));
     running.stop().await;
 }
 
