@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "../shared/audit.rs"]
+mod audit;
 mod backup;
 mod bad_input;
 mod bench;
@@ -9,6 +11,8 @@ mod chaos;
 mod checkpoints;
 mod damage;
 mod data;
+#[path = "../shared/dice.rs"]
+mod dice;
 mod extend;
 mod failures;
 mod handoff;
@@ -22,4 +26,5 @@ mod separate_processes;
 mod serving;
 mod slots;
 mod small_disk;
+#[path = "../shared/sql.rs"]
 mod sql;
