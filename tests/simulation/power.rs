@@ -1,0 +1,58 @@
+//! Power cuts: what was written and not synced is gone, or some of it.
+
+use std::{fs, path::Path, sync::Mutex};
+
+use crate::scene::Scene;
+
+/// Bytes of the header of a write-ahead log.
+const HEADER: u64 = 32;
+
+/// What of the write-ahead log is on the disk.
+#[derive(Debug, Default)]
+pub struct Power(Mutex<Synced>);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Synced {
+    /// Names one turn of the log, which begins anew once all that is in it is in the database file, and synced there.
+    salt: [u8; 8],
+    bytes: u64,
+}
+
+fn salt(log: &[u8]) -> [u8; 8] {
+    log.get(16..24).map_or([0; 8], |salt| salt.try_into().unwrap())
+}
+
+impl Power {
+    /// All that `log` has now is on the disk.
+    pub fn synced(&self, log: &Path) {
+        let log = fs::read(log).unwrap();
+        *self.0.lock().unwrap() = Synced { salt: salt(&log), bytes: log.len() as u64 };
+    }
+}
+
+/// What the disk would have after a power cut at this moment; of what is not synced, any first part may be there.
+pub struct Remains {
+    database: Vec<u8>,
+    log: Vec<u8>,
+}
+
+impl Remains {
+    /// Of the coordinator of `scene`, while it is not within a write.
+    pub fn of(scene: &Scene) -> Option<Self> {
+        let database = fs::read(scene.store()).ok()?;
+        let mut log = fs::read(scene.store().with_extension("db-wal")).unwrap_or_default();
+        let Synced { salt: turn, bytes } = *scene.power.0.lock().unwrap();
+        let synced = if turn == salt(&log) { bytes } else { HEADER };
+        let loose = (log.len() as u64).saturating_sub(synced);
+        let kept = synced + if scene.below(2) == 0 { 0 } else { scene.below(loose + 1) };
+        log.truncate(kept as usize);
+        Some(Self { database, log })
+    }
+
+    /// Puts it in the place of what is there. Nobody may have the store open.
+    pub fn restore(self, scene: &Scene) {
+        fs::write(scene.store(), self.database).unwrap();
+        fs::write(scene.store().with_extension("db-wal"), self.log).unwrap();
+        let _ = fs::remove_file(scene.store().with_extension("db-shm"));
+    }
+}
