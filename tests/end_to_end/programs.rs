@@ -165,7 +165,7 @@ fn failures_say_what_the_program_said_last() {
         ("echo '{\"loss\": NaN}'", "non_finite", "loss is NaN at the end, after step 1"),
         ("echo '{\"los\": 1}'", "bad_result", "the sweep's metric loss is not among the final metrics; those are los"),
         ("echo hello", "bad_result", "the sweep's metric loss is not among the final metrics, of which there are none"),
-        ("kill -SEGV $$", "program", "it was ended by signal 11 (SIGSEGV)"),
+        ("kill -SEGV $$", "program", "it was ended by signal 11 (SIGSEGV, segmentation fault)"),
         ("kill -KILL $$", "out_of_memory", "it was killed (SIGKILL), and not by this worker"),
         ("sleep 600", "timeout", "it ran for 1 s"),
         ("trap '' TERM; sleep 0.1; echo '{\"loss\": 1}'; exec ./nothing", "program", "nothing"),

@@ -64,7 +64,7 @@ fn a_killed_slot_costs_its_trial_an_attempt_and_the_other_nothing() {
     assert_eq!(ends, [vec!["completed"], vec!["failed", "completed"]]);
     let hit = trials.iter().find(|trial| attempts(trial).len() == 2).unwrap();
     assert_eq!(attempts(hit)[0]["failure"], "crashed");
-    assert!(hit.to_string().contains("lost its process: signal 9 (kill)"), "{hit:#}");
+    assert!(hit.to_string().contains("lost its process: signal 9 (SIGKILL, kill)"), "{hit:#}");
     let workers = coordinator.json(&["workers"]);
     assert_eq!((&workers["workers"][0]["slots"], &workers["workers"].as_array().unwrap().len()), (&2.into(), &1));
 }

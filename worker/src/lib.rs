@@ -4,6 +4,7 @@
 //! * [`agent`], [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`], [`folders`]: the session with the coordinator; knows no tensor.
 //! * [`assignment`]: what the session and whoever trains have to say to each other. [`slot`]: a process for each slot.
 //! * [`program`]: any program as a trial, in place of a built-in model.
+//! * `signals`: what has ended a process of either.
 //! * [`runner`]: one attempt in such a process; below it nothing knows the network.
 //! * [`train`], [`trainer`], [`state`], [`carry`], [`eval`], [`checkpoint`]: one configuration from initial weights to final metrics.
 //! * [`cost`]: what an attempt costs.
@@ -39,6 +40,7 @@ pub mod random;
 pub mod report;
 pub mod runner;
 pub mod schedule;
+mod signals;
 pub mod slot;
 pub mod state;
 pub mod train;

@@ -4,6 +4,8 @@ use std::process::ExitStatus;
 
 use tinysweep_proto::v1::FailureKind;
 
+use crate::signals;
+
 /// Why a program that had not ended by itself was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cut {
@@ -17,7 +19,7 @@ pub enum Cut {
 
 /// What makes the end of a program that was left alone a failure; none where it ended well.
 pub fn failure(status: ExitStatus, last_words: Option<String>) -> Option<(FailureKind, String)> {
-    let (kind, what) = match (status.code(), signal(status)) {
+    let (kind, what) = match (status.code(), signals::of(status)) {
         (Some(0), _) => return None,
         // A shell says so of what it ran.
         (Some(137), _) => (FailureKind::OutOfMemory, "exit code 137: something of it was killed, most likely for its memory".to_owned()),
@@ -27,7 +29,7 @@ pub fn failure(status: ExitStatus, last_words: Option<String>) -> Option<(Failur
             FailureKind::OutOfMemory,
             "it was killed (SIGKILL), and not by this worker: most likely the system was out of memory".to_owned(),
         ),
-        (None, Some(number)) => (FailureKind::Program, format!("it was ended by signal {number}{}", signal_name(number))),
+        (None, Some(number)) => (FailureKind::Program, format!("it was ended by {}", signals::shown(number))),
         (None, None) => (FailureKind::Program, "it ended in an unknown way".to_owned()),
     };
     let words = last_words.map_or(String::new(), |words| format!("; its last words: {words}"));
@@ -37,29 +39,6 @@ pub fn failure(status: ExitStatus, last_words: Option<String>) -> Option<(Failur
 /// What Python, PyTorch and CUDA say.
 fn is_out_of_memory(words: &str) -> bool {
     ["out of memory", "OutOfMemoryError", "MemoryError"].iter().any(|sign| words.contains(sign))
-}
-
-fn signal_name(number: i32) -> &'static str {
-    match number {
-        2 => " (SIGINT)",
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        8 => " (SIGFPE)",
-        11 => " (SIGSEGV)",
-        15 => " (SIGTERM)",
-        _ => "",
-    }
-}
-
-#[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
 }
 
 #[cfg(all(test, unix))]
@@ -89,7 +68,7 @@ mod tests {
                 FailureKind::OutOfMemory,
                 "it was killed (SIGKILL), and not by this worker: most likely the system was out of memory",
             ),
-            (11, None, FailureKind::Program, "it was ended by signal 11 (SIGSEGV)"),
+            (11, None, FailureKind::Program, "it was ended by signal 11 (SIGSEGV, segmentation fault)"),
         ];
         for (raw, words, kind, message) in cases {
             assert_eq!(of(raw, words), Some((kind, message.to_owned())));

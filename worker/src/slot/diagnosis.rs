@@ -4,6 +4,8 @@ use std::process::ExitStatus;
 
 use tinysweep_proto::v1::FailureKind;
 
+use crate::signals;
+
 /// What a process that has ended by itself has left behind.
 #[derive(Clone, Copy, Debug)]
 pub struct Remains<'a> {
@@ -18,7 +20,7 @@ pub struct Remains<'a> {
 /// The kind of failure, and what to tell people.
 pub fn diagnose(remains: Remains) -> (FailureKind, String) {
     let Remains { status, memory_ran_out, last_words } = remains;
-    let signal = status.and_then(signal);
+    let signal = status.and_then(signals::of);
     if signal == Some(9) && memory_ran_out {
         return (FailureKind::OutOfMemory, "the system killed its process, since memory ran out".into());
     }
@@ -27,36 +29,12 @@ pub fn diagnose(remains: Remains) -> (FailureKind, String) {
         return (FailureKind::OutOfMemory, format!("its process ended itself: {last_words}"));
     }
     let how = match (signal, status.and_then(|status| status.code())) {
-        (Some(signal), _) => format!("lost its process: signal {signal}{}", name(signal)),
+        (Some(signal), _) => format!("lost its process: {}", signals::shown(signal)),
         (None, Some(code)) => format!("lost its process: exit code {code}"),
         (None, None) => "lost its process".into(),
     };
     let why = if last_words.is_empty() { String::new() } else { format!("; its last words: {last_words}") };
     (FailureKind::Crashed, how + &why)
-}
-
-/// Names of the signals that a program brings upon itself, or that people send.
-const fn name(signal: i32) -> &'static str {
-    match signal {
-        4 => " (illegal instruction)",
-        6 => " (abort)",
-        7 => " (bus error)",
-        8 => " (arithmetic)",
-        9 => " (kill)",
-        11 => " (segmentation fault)",
-        15 => " (terminate)",
-        _ => "",
-    }
-}
-
-#[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
 }
 
 #[cfg(all(test, unix))]
@@ -69,8 +47,8 @@ mod tests {
     fn each_end_has_its_reason() {
         for (status, memory_ran_out, last_words, kind, message) in [
             (Some(9), true, "", FailureKind::OutOfMemory, "the system killed its process, since memory ran out"),
-            (Some(9), false, "", FailureKind::Crashed, "lost its process: signal 9 (kill)"),
-            (Some(11), true, "", FailureKind::Crashed, "lost its process: signal 11 (segmentation fault)"),
+            (Some(9), false, "", FailureKind::Crashed, "lost its process: signal 9 (SIGKILL, kill)"),
+            (Some(11), true, "", FailureKind::Crashed, "lost its process: signal 11 (SIGSEGV, segmentation fault)"),
             (
                 Some(6),
                 false,
@@ -78,7 +56,7 @@ mod tests {
                 FailureKind::OutOfMemory,
                 "its process ended itself: memory allocation of 4000000 bytes failed",
             ),
-            (Some(6), false, "free(): oh", FailureKind::Crashed, "lost its process: signal 6 (abort); its last words: free(): oh"),
+            (Some(6), false, "free(): oh", FailureKind::Crashed, "lost its process: signal 6 (SIGABRT, abort); its last words: free(): oh"),
             (Some(2 << 8), false, "error: no GPU", FailureKind::Crashed, "lost its process: exit code 2; its last words: error: no GPU"),
             (None, true, "", FailureKind::Crashed, "lost its process"),
         ] {
