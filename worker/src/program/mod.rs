@@ -2,20 +2,29 @@
 //!
 //! * `environment`, `find`: what a program gets of this machine, and whether it can be started here.
 //! * `group`, `reaper`: its processes, none of which is left behind.
-//! * `output`, `metrics`, `log`, over `budget`: what it says, within bounds.
-//! * `ending`: what its end means.
-//! * `run`: one attempt, from start to end.
+//! * `scratch`: the folder of an attempt.
+//! * `pipe`, `metrics_file`, `output`, `metrics`, `log`, `said`, over `budget`: what it says, within bounds.
+//! * `limits`, `ending`: when it is to end, and what its end means.
+//! * `voice`: what is told of it.
+//! * `run`, `error`: one attempt, from start to end.
 
 mod budget;
 mod ending;
 mod environment;
+mod error;
 mod find;
 mod group;
+mod limits;
 mod log;
 mod metrics;
+mod metrics_file;
 mod output;
+mod pipe;
 mod reaper;
 mod run;
+mod said;
+mod scratch;
+mod voice;
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -34,6 +43,11 @@ use crate::folders::Folders;
 
 /// Time between SIGTERM and SIGKILL.
 pub const PAUSE: Duration = Duration::from_secs(10);
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 64 << 10;
+/// Bytes of a stream, or of the rest of the file of metrics, that a program may be ahead.
+const BYTES_AT_ONCE: f64 = 16e6;
 
 /// The argument that makes a reaper of the program.
 pub const REAPER_ARGUMENT: &str = "reap";
