@@ -1,315 +1,8 @@
-//! Tables over whole sweep files: what is read from right ones, and the exact message for each wrong one.
+//! The exact message for each mistake.
 
 use proptest::prelude::*;
-use serde_json::json;
-use tinysweep_proto::config::{TrialConfig, Variant};
 
 use super::*;
-use crate::domain::{
-    failure::{FailureKind, Reaction, RetryPolicy},
-    policy::{Needs, Policy},
-    retention::Retention,
-    space::{Domain, Shape},
-};
-
-fn spec(yaml: &str) -> SweepSpec {
-    SweepSpec::parse(yaml, "s.yaml").unwrap_or_else(|errors| panic!("{yaml}\n{errors}"))
-}
-
-fn model(trial: &Proposal) -> &TrialConfig {
-    trial.config.model().unwrap()
-}
-
-fn names(yaml: &str) -> Vec<String> {
-    spec(yaml).proposals().unwrap().into_iter().map(|trial| trial.name).collect()
-}
-
-/// The errors of a file, wherever they are found.
-fn errors(yaml: &str) -> String {
-    match SweepSpec::parse(yaml, "s.yaml") {
-        Err(errors) => errors.to_string(),
-        Ok(spec) => spec.proposals().map(|trials| format!("{} trials", trials.len())).unwrap_or_else(|errors| errors.to_string()),
-    }
-}
-
-const FULL: &str = "\
-name: depth-supervision-width
-description: Which depth?
-benchmark: sudoku-extreme
-data: {train: train.csv, test: 500, seed: 3}
-method: grid
-metric: {name: test/lm_loss}
-config:
-  variant: mlp
-  train: {steps: 100, batch_size: 768, lr: 1e-4}
-  weight_decay: 1
-parameters:
-  l_cycles: {values: [2, 4, 6, 8]}
-  T: {values: [1, 2]}
-  width: {values: [128, 256]}
-  evaluation: {parameters: {examples: {value: 64}}}
-constraints: [\"h_cycles * (l_cycles + 1) <= 9\", 'l_cycles != 8']
-replicates: 3
-seed: 11
-";
-
-#[test]
-fn arc_names_files_of_tasks() {
-    let read = |data: &str| spec(&format!("benchmark: arc-agi-2\ndata: {{arc: {data}}}")).models().unwrap().data.arc.clone().unwrap();
-    let mut expected =
-        ArcSpec { training: vec!["a.json".into()], evaluation: "c.json".into(), augmentations: 1000, seed: 42, allow_overlap: false };
-    assert_eq!(read("{training: a.json, evaluation: c.json}"), expected);
-    expected.training.push("b.json.gz".into());
-    (expected.augmentations, expected.seed, expected.allow_overlap) = (0, 7, true);
-    let all = "{training: [a.json, b.json.gz], evaluation: c.json, augmentations: 0, seed: 7, allow_overlap: true}";
-    assert_eq!(read(all), expected);
-}
-
-#[test]
-fn a_whole_file() {
-    let spec = spec(FULL);
-    assert_eq!((spec.name.as_str(), spec.description.as_str()), ("depth-supervision-width", "Which depth?"));
-    let models = spec.models().unwrap();
-    assert_eq!(models.benchmark.name, "sudoku-extreme");
-    let data = DataSpec {
-        train: Some(PartSpec::Path("train.csv".into())),
-        test: Some(PartSpec::Count(500)),
-        seed: 3,
-        givens: None,
-        rating: None,
-        arc: None,
-    };
-    assert_eq!(models.data, data);
-    assert_eq!(spec.metric, MetricSpec { name: "test/lm_loss".into(), goal: Goal::Minimize });
-    assert_eq!((spec.replicates, spec.seed, spec.run_cap), (3, 11, None));
-    assert_eq!((models.base.train.steps, models.base.train.lr, models.base.train.weight_decay), (100, 1e-4, 1.0));
-    assert_eq!(models.base.evaluation.examples, 64);
-    let paths: Vec<_> = spec.space.parameters.iter().map(|parameter| parameter.path.as_ref()).collect();
-    assert_eq!(paths, ["l_cycles", "h_cycles", "hidden_size"]);
-}
-
-#[test]
-fn a_grid_goes_in_the_order_of_the_file_with_the_last_fastest() {
-    let trials = spec(FULL).proposals().unwrap();
-    let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
-    assert_eq!(
-        names,
-        [
-            "l_cycles=2 h_cycles=1 hidden_size=128",
-            "l_cycles=2 h_cycles=1 hidden_size=256",
-            "l_cycles=2 h_cycles=2 hidden_size=128",
-            "l_cycles=2 h_cycles=2 hidden_size=256",
-            "l_cycles=4 h_cycles=1 hidden_size=128",
-            "l_cycles=4 h_cycles=1 hidden_size=256",
-            "l_cycles=6 h_cycles=1 hidden_size=128",
-            "l_cycles=6 h_cycles=1 hidden_size=256",
-        ]
-    );
-    let trial = &trials[3];
-    assert_eq!((trial.number, model(trial).l_cycles, model(trial).h_cycles, model(trial).hidden_size), (3, 2, 2, 256));
-    assert_eq!(trial.varied, [("l_cycles".into(), json!(2)), ("h_cycles".into(), json!(2)), ("hidden_size".into(), json!(256))]);
-    assert_eq!(names_with_cap(2), names[..2]);
-}
-
-fn names_with_cap(cap: u32) -> Vec<String> {
-    names(&format!("{FULL}run_cap: {cap}\n"))
-}
-
-#[test]
-fn the_least_file_is_one_trial_named_after_the_file() {
-    let spec = SweepSpec::parse("benchmark: sudoku-4x4", "sweeps/quick.start.yaml").unwrap();
-    let trials = spec.proposals().unwrap();
-    assert_eq!(trials.len(), 1);
-    assert_eq!((trials[0].name.as_str(), trials[0].varied.len()), ("quick.start", 0));
-    assert_eq!(*model(&trials[0]), TrialConfig::default());
-    assert_eq!(spec.metric, MetricSpec { name: "test/exact_accuracy".into(), goal: Goal::Maximize });
-}
-
-#[test]
-fn every_distribution_is_read() {
-    let uniform = |min, max| Shape::Uniform { min, max };
-    let log = |min: f64, max: f64| Shape::LogUniform { min, max };
-    let numbers = |shape, step| Domain::Numbers { shape, step };
-    let cases = [
-        ("lr: {min: 0.1, max: 1}", numbers(uniform(0.1, 1.0), None)),
-        ("lr: {min: 0, max: 1}", Domain::Integers { min: 0, max: 1 }),
-        ("width: {min: 8, max: 64}", Domain::Integers { min: 8, max: 64 }),
-        ("width: {distribution: int_uniform, min: 8, max: 64}", Domain::Integers { min: 8, max: 64 }),
-        ("lr: {distribution: uniform, min: 0, max: 1}", numbers(uniform(0.0, 1.0), None)),
-        ("width: {distribution: q_uniform, min: 8, max: 64, q: 8}", numbers(uniform(8.0, 64.0), Some(8.0))),
-        ("width: {distribution: q_uniform, min: 8, max: 64}", numbers(uniform(8.0, 64.0), Some(1.0))),
-        ("lr: {distribution: log_uniform, min: -1, max: 0}", numbers(log((-1.0_f64).exp(), 1.0), None)),
-        ("lr: {distribution: log_uniform_values, min: 1e-5, max: 1e-3}", numbers(log(1e-5, 1e-3), None)),
-        ("lr: {distribution: inv_log_uniform, min: 0, max: 3}", numbers(log((-3.0_f64).exp(), 1.0), None)),
-        ("lr: {distribution: inv_log_uniform_values, min: 1e-5, max: 1e-3}", numbers(log(1e-5, 1e-3), None)),
-        ("width: {distribution: q_log_uniform, min: 2, max: 4, q: 2}", numbers(log(2.0_f64.exp(), 4.0_f64.exp()), Some(2.0))),
-        ("width: {distribution: q_log_uniform_values, min: 8, max: 64, q: 8}", numbers(log(8.0, 64.0), Some(8.0))),
-        ("lr: {distribution: normal, mu: 0.1, sigma: 0.01}", numbers(Shape::Normal { mu: 0.1, sigma: 0.01 }, None)),
-        ("lr: {distribution: normal}", numbers(Shape::Normal { mu: 0.0, sigma: 1.0 }, None)),
-        ("lr: {distribution: q_normal, mu: 1, q: 0.1}", numbers(Shape::Normal { mu: 1.0, sigma: 1.0 }, Some(0.1))),
-        ("lr: {distribution: log_normal, mu: -7}", numbers(Shape::LogNormal { mu: -7.0, sigma: 1.0 }, None)),
-        ("width: {distribution: q_log_normal, mu: 5}", numbers(Shape::LogNormal { mu: 5.0, sigma: 1.0 }, Some(1.0))),
-    ];
-    for (parameter, domain) in cases {
-        let spec = spec(&format!("benchmark: sudoku-4x4\nmethod: random\nrun_cap: 3\nparameters: {{{parameter}}}"));
-        assert_eq!(spec.space.parameters[0].domain, domain, "{parameter}");
-    }
-}
-
-#[test]
-fn choices_keep_their_probabilities_and_take_the_type_of_their_field() {
-    let spec =
-        spec("benchmark: sudoku-4x4\nmethod: random\nrun_cap: 5\nparameters:\n  lr: {values: [1, 1e-3], probabilities: [0.25, 0.75]}");
-    match &spec.space.parameters[0].domain {
-        Domain::Choices { values, probabilities } => {
-            assert_eq!(values.iter().map(|choice| choice.value.clone()).collect::<Vec<_>>(), [json!(1.0), json!(0.001)]);
-            assert_eq!(probabilities.as_deref(), Some(&[0.25, 0.75][..]));
-        }
-        other => panic!("{other:?}"),
-    }
-    let trials = spec.proposals().unwrap();
-    assert_eq!(trials.len(), 2, "two values give two different trials");
-    assert_eq!(spec.shortfall(&trials).as_deref(), Some("only 2 different trials were found of the 5 asked for"));
-}
-
-#[test]
-fn names_stay_short_and_distinct() {
-    let yaml = "benchmark: sudoku-4x4\nparameters:\n  batch_size: {value: 3}\n  evaluation.batch_size: {values: [8]}\n  train: {parameters: {lr: {values: [0.000123456]}}}\n  variant: {values: [mlp]}\n  halt_exploration_prob: {values: [1]}";
-    assert_eq!(names(yaml), ["batch_size=8 lr=0.0001235 variant=mlp halt_exploration_prob=1.0"]);
-    let both = "benchmark: sudoku-4x4\nparameters:\n  batch_size: {values: [4]}\n  evaluation.batch_size: {values: [8]}";
-    assert_eq!(names(both), ["train.batch_size=4 evaluation.batch_size=8"]);
-}
-
-#[test]
-fn anchors_and_other_yaml_that_people_write() {
-    let yaml = "%YAML 1.2\n---\nbenchmark: 'sudoku-4x4' # here\nconfig: &c\n  puzzle_emb_ndim: null\n  pos_encodings: none\nparameters:\n  h_cycles: &v {values: [0x1, 2]}\n  l_cycles: *v\n...\n";
-    assert_eq!(names(yaml).len(), 4);
-    assert_eq!(names("{\"benchmark\": \"sudoku-4x4\", \"config\": {\"train\": {\"learning_rate\": 1E-3}}}\n").len(), 1);
-}
-
-#[test]
-fn constraints_see_what_is_not_varied() {
-    let yaml =
-        "benchmark: sudoku-4x4\nconfig: {variant: att}\nparameters: {width: {values: [64, 100, 128]}}\nconstraints: [width % heads == 0]";
-    assert_eq!(names(yaml), ["hidden_size=64", "hidden_size=128"]);
-    assert_eq!(model(&spec(yaml).proposals().unwrap()[0]).variant, Variant::Att);
-}
-
-const LISTED: &str = "\
-benchmark: sudoku-4x4
-config: {width: 64, ema_rate: 0.99, train: {steps: 7}}
-trials:
-  - {name: whole}
-  - {name: no EMA, ema_rate: 0}
-  - {name: attention, preset: trm-att, heads: 4, train: {lr: 1e-3}}
-parameters: {n: {values: [1, 2]}}
-";
-
-#[test]
-fn listed_trials_replace_what_config_says_and_are_run_with_every_combination() {
-    let trials = spec(LISTED).proposals().unwrap();
-    let names: Vec<_> = trials.iter().map(|trial| trial.name.as_str()).collect();
-    let wanted = ["whole, l_cycles=1", "whole, l_cycles=2", "no EMA, l_cycles=1", "no EMA, l_cycles=2", "attention, l_cycles=1"];
-    assert_eq!(names[..5], wanted);
-    let (whole, no_ema, attention) = (model(&trials[1]), model(&trials[2]), &trials[5]);
-    assert_eq!((whole.hidden_size, whole.train.ema_rate, whole.l_cycles), (64, 0.99, 2));
-    assert_eq!((no_ema.hidden_size, no_ema.train.ema_rate, no_ema.l_cycles), (64, 0.0, 1));
-    let config = model(attention);
-    assert_eq!((config.variant, config.hidden_size, config.num_heads, config.l_cycles), (Variant::Att, 512, 4, 2), "the preset's width");
-    assert_eq!((config.train.steps, config.train.ema_rate, config.train.lr), (7, 0.99, 1e-3), "the sweep's training");
-    assert_eq!(attention.varied, [("num_heads".into(), json!(4)), ("train.lr".into(), json!(1e-3)), ("l_cycles".into(), json!(2))]);
-    assert_eq!(spec(LISTED).trial_limit(), 6);
-}
-
-#[test]
-fn baselines_come_last_and_are_not_varied() {
-    let yaml =
-        format!("{LISTED}constraints: [n < 2]\nrun_cap: 2\nbaselines: [trm-mlp, {{preset: trm-att, name: small, width: 32, n: 3}}]\n");
-    let trials = spec(&yaml).proposals().unwrap();
-    let of = |trial: &Proposal| (trial.number, trial.role, trial.name.clone());
-    let found: Vec<_> = trials.iter().map(of).collect();
-    let wanted = [
-        (0, Role::Proposed, "whole, l_cycles=1".to_owned()),
-        (1, Role::Proposed, "no EMA, l_cycles=1".to_owned()),
-        (2, Role::Baseline, "trm-mlp".to_owned()),
-        (3, Role::Baseline, "small".to_owned()),
-    ];
-    assert_eq!(found, wanted);
-    let (published, small) = (model(&trials[2]), model(&trials[3]));
-    assert_eq!((published.hidden_size, published.l_cycles, published.train.steps), (512, 6, 7));
-    assert_eq!((small.variant, small.hidden_size, small.l_cycles), (Variant::Att, 32, 3));
-}
-
-#[test]
-fn mistakes_in_lists_of_configurations() {
-    let with = |rest: &str| format!("benchmark: sudoku-4x4\n{rest}");
-    let cases = [
-        (with("trials: []"), "2:9: `trials` is empty; it needs at least one item"),
-        (with("trials: [a]"), "2:10: a trial must be a mapping of `key: value`, not `a`"),
-        (with("trials: [{width: 8}]"), "2:10: this trial lacks `name`, which tables call it by"),
-        (with("trials: [{name: ''}]"), "2:17: `name` must have 1 to 200 characters"),
-        (with("trials: [{name: a, widht: 8}]"), "2:20: unknown hyper-parameter `widht`; did you mean `width`?"),
-        (with("trials: [{name: a, width: 0}]"), "2:27: `hidden_size` is 0; it must be from 1 to 1048576"),
-        (with("trials: [{name: a, preset: trm-at}]"), "2:28: unknown preset `trm-at`; did you mean `trm-att`?"),
-        (with("trials:\n- {name: a}\n- {name: a, width: 8}"), "4:3: `a` is already the name of an item on line 3; give each its own"),
-        (
-            with("trials:\n- {name: a}\n- {name: b, width: 512}"),
-            "4:3: `b` is the same configuration as `a` on line 3; change or remove one",
-        ),
-        (
-            with("trials:\n- {name: a, n: 2}\nparameters: {l_cycles: {values: [2]}}"),
-            "3:16: `l_cycles` varies in `parameters` on line 4; set it in one of the two",
-        ),
-        (
-            with("trials: [{name: a, variant: att}]\nparameters: {width: {values: [64, 100]}}"),
-            "3:35: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do",
-        ),
-        (
-            with("trials: [{name: a, variant: att, heads: 3}]"),
-            "2:41: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do",
-        ),
-        (with("method: random\nrun_cap: 1\ntrials: [{name: a}]"), "4:1: `trials` lists what a random sweep would draw; use `method: grid`"),
-        (with("baselines: published"), "2:12: `baselines` must be a list such as [a, b], not `published`"),
-        (with("baselines: [trm-mpl]"), "2:13: unknown preset `trm-mpl`; did you mean `trm-mlp`?"),
-        (with("baselines: [{width: 8}]"), "2:13: this baseline lacks `preset`, which is one of "),
-        (with("baselines: [7]"), "2:13: a baseline must be the name of a preset, one of "),
-        (with("baselines: [{preset: trm-att, heads: 3}]"), "2:38: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do"),
-        (with("baselines: [trm-att, {preset: trm-att}]"), "2:22: `trm-att` is already the name of an item on line 2; give each its own"),
-    ];
-    for (yaml, message) in cases {
-        let found = errors(&yaml);
-        assert!(found.starts_with(&format!("s.yaml:{message}")) && found.lines().count() == 1, "{yaml}\n{found}");
-    }
-}
-
-#[test]
-fn random_trials_depend_on_the_seed_and_the_number_alone() {
-    let yaml = |seed: u64, cap: u32| {
-        format!(
-            "benchmark: sudoku-4x4\nmethod: random\nseed: {seed}\nrun_cap: {cap}\nparameters:\n  lr: {{distribution: log_uniform_values, min: 1e-5, max: 1e-2}}\n  l_cycles: {{min: 1, max: 8}}\nconstraints: [l_cycles != 3]"
-        )
-    };
-    let (few, many) = (names(&yaml(5, 10)), names(&yaml(5, 40)));
-    assert_eq!(many.len(), 40);
-    assert_eq!(few, many[..10]);
-    assert!(many.iter().all(|name| !name.contains("l_cycles=3")));
-    assert_ne!(few, names(&yaml(6, 10)));
-}
-
-#[test]
-fn random_trials_are_all_different() {
-    let yaml =
-        "benchmark: sudoku-4x4\nmethod: random\nmax_trials: 12\nparameters:\n  h_cycles: {values: [1, 2, 3]}\n  l_cycles: {min: 1, max: 4}";
-    let mut trials = names(yaml);
-    trials.sort();
-    trials.dedup();
-    assert_eq!(trials.len(), 12);
-}
-
-/// A file with `parameters:` as given, on line 3.
-fn parameters(parameters: &str) -> String {
-    format!("benchmark: sudoku-4x4\nparameters:\n  {parameters}")
-}
 
 #[test]
 fn mistakes_in_the_file_as_such() {
@@ -568,6 +261,48 @@ fn mistakes_in_parameters() {
 }
 
 #[test]
+fn mistakes_in_lists_of_configurations() {
+    let with = |rest: &str| format!("benchmark: sudoku-4x4\n{rest}");
+    let cases = [
+        (with("trials: []"), "2:9: `trials` is empty; it needs at least one item"),
+        (with("trials: [a]"), "2:10: a trial must be a mapping of `key: value`, not `a`"),
+        (with("trials: [{width: 8}]"), "2:10: this trial lacks `name`, which tables call it by"),
+        (with("trials: [{name: ''}]"), "2:17: `name` must have 1 to 200 characters"),
+        (with("trials: [{name: a, widht: 8}]"), "2:20: unknown hyper-parameter `widht`; did you mean `width`?"),
+        (with("trials: [{name: a, width: 0}]"), "2:27: `hidden_size` is 0; it must be from 1 to 1048576"),
+        (with("trials: [{name: a, preset: trm-at}]"), "2:28: unknown preset `trm-at`; did you mean `trm-att`?"),
+        (with("trials:\n- {name: a}\n- {name: a, width: 8}"), "4:3: `a` is already the name of an item on line 3; give each its own"),
+        (
+            with("trials:\n- {name: a}\n- {name: b, width: 512}"),
+            "4:3: `b` is the same configuration as `a` on line 3; change or remove one",
+        ),
+        (
+            with("trials:\n- {name: a, n: 2}\nparameters: {l_cycles: {values: [2]}}"),
+            "3:16: `l_cycles` varies in `parameters` on line 4; set it in one of the two",
+        ),
+        (
+            with("trials: [{name: a, variant: att}]\nparameters: {width: {values: [64, 100]}}"),
+            "3:35: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do",
+        ),
+        (
+            with("trials: [{name: a, variant: att, heads: 3}]"),
+            "2:41: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do",
+        ),
+        (with("method: random\nrun_cap: 1\ntrials: [{name: a}]"), "4:1: `trials` lists what a random sweep would draw; use `method: grid`"),
+        (with("baselines: published"), "2:12: `baselines` must be a list such as [a, b], not `published`"),
+        (with("baselines: [trm-mpl]"), "2:13: unknown preset `trm-mpl`; did you mean `trm-mlp`?"),
+        (with("baselines: [{width: 8}]"), "2:13: this baseline lacks `preset`, which is one of "),
+        (with("baselines: [7]"), "2:13: a baseline must be the name of a preset, one of "),
+        (with("baselines: [{preset: trm-att, heads: 3}]"), "2:38: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do"),
+        (with("baselines: [trm-att, {preset: trm-att}]"), "2:22: `trm-att` is already the name of an item on line 2; give each its own"),
+    ];
+    for (yaml, message) in cases {
+        let found = errors(&yaml);
+        assert!(found.starts_with(&format!("s.yaml:{message}")) && found.lines().count() == 1, "{yaml}\n{found}");
+    }
+}
+
+#[test]
 fn all_mistakes_are_shown_at_once_in_the_order_of_lines_and_not_without_end() {
     let three = "nmae: x\nbenchmark: sudoku-4\nreplicates: no\n";
     let lines: Vec<_> = errors(three).lines().map(|line| line.split(": ").next().unwrap().to_owned()).collect();
@@ -589,77 +324,4 @@ proptest! {
     fn any_text_is_read_without_panic(text in "(benchmark: sudoku-4x4\n|parameters:\n|  lr: |\\{|\\}|\\[|\\]|values|min|max|: |, |- |&a |\\*a |1e|[-\"'#|>!%@\t\n 0-9a-z.]){0,40}") {
         let _ = errors(&text);
     }
-
-    #[test]
-    fn a_grid_has_the_product_of_its_values(h in 1_u64..5, l in 1_u64..5, min in 1_u64..50, count in 1_u64..6) {
-        let list = |count: u64| (1..=count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
-        let yaml = format!(
-            "benchmark: sudoku-4x4\nparameters:\n  h_cycles: {{values: [{}]}}\n  l_cycles: {{values: [{}]}}\n  width: {{min: {min}, max: {}}}",
-            list(h), list(l), min + count - 1
-        );
-        let spec = spec(&yaml);
-        let trials = spec.proposals().unwrap();
-        prop_assert_eq!(trials.len() as u64, h * l * count);
-        prop_assert_eq!(spec.trial_limit(), h * l * count);
-        let distinct: std::collections::HashSet<_> = trials.iter().map(|trial| trial.config.hash()).collect();
-        prop_assert_eq!(distinct.len(), trials.len());
-        prop_assert!(trials.iter().enumerate().all(|(index, trial)| trial.number as usize == index));
-    }
-
-    #[test]
-    fn random_proposals_are_repeatable_and_right(seed in 0_u64..1000) {
-        let yaml = format!(
-            "benchmark: sudoku-4x4\nmethod: random\nseed: {seed}\nrun_cap: 8\nparameters:\n  lr: {{distribution: log_uniform_values, min: 1e-5, max: 1e-2}}\n  width: {{distribution: q_log_uniform_values, min: 12, max: 100, q: 8}}\n  h_cycles: {{min: 1, max: 3}}"
-        );
-        let first = spec(&yaml).proposals().unwrap();
-        prop_assert_eq!(&first, &spec(&yaml).proposals().unwrap());
-        for trial in first {
-            prop_assert!((1e-5..=1e-2).contains(&model(&trial).train.lr));
-            prop_assert!(model(&trial).hidden_size.is_multiple_of(8) || [12, 100].contains(&model(&trial).hidden_size));
-            prop_assert!((12..=100).contains(&model(&trial).hidden_size));
-            prop_assert!((1..=3).contains(&model(&trial).h_cycles));
-        }
-    }
-}
-
-#[test]
-fn how_trials_are_run_can_be_said() {
-    let yaml = "benchmark: sudoku-4x4\npriority: -3\nshare: 2\nmax_parallel: 4\ntimeout_secs: 90\ncheckpoint_secs: 0\n\
-                resources: {slots: 2, device: cuda, memory_gib: 1.5, labels: {gpu: a100}}\n\
-                retry: {max_attempts: 3, backoff_secs: 1, max_backoff_secs: 9, on: {panic: give_up, non_finite: anywhere}}\n";
-    let running = SweepSpec::parse(yaml, "s.yaml").unwrap().running;
-    let policy = Policy {
-        needs: Needs {
-            slots: 2,
-            device: Some("cuda".into()),
-            memory_mib: 1536,
-            labels: [("gpu".to_owned(), "a100".to_owned())].into(),
-            commands: false,
-        },
-        retry: RetryPolicy {
-            max_attempts: 3,
-            backoff_secs: 1,
-            max_backoff_secs: 9,
-            on: [(FailureKind::Panic, Reaction::GiveUp), (FailureKind::NonFinite, Reaction::Anywhere)].into(),
-        },
-        timeout_secs: 90,
-        checkpoint_secs: 0,
-        retention: Retention::default(),
-    };
-    assert_eq!(running, Running { priority: -3, share: 2, max_parallel: Some(4), policy });
-    assert_eq!(SweepSpec::parse("benchmark: sudoku-4x4", "s.yaml").unwrap().running, Running::default());
-}
-
-#[test]
-fn which_checkpoints_are_kept_can_be_said() {
-    let policy = |line: &str| {
-        let yaml = format!("benchmark: sudoku-4x4\nconfig: {{evaluation: {{every: 10}}}}\ncheckpoints: {line}\n");
-        SweepSpec::parse(&yaml, "s.yaml").unwrap().running.policy
-    };
-    let usual = Policy::default();
-    assert_eq!(policy("{}"), usual);
-    assert_eq!(policy("{every_secs: 5}"), Policy { checkpoint_secs: 5, ..usual.clone() });
-    let kept = Retention { keep_last: 3, keep_best: 2, keep_final: None };
-    assert_eq!(policy("{keep_last: 3, keep_best: 2, keep_final: all}"), Policy { retention: kept, ..usual.clone() });
-    assert_eq!(policy("{keep_final: 0}").retention.keep_final, Some(0));
 }
