@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     domain::{
-        ids::{AttemptKey, WorkerId},
+        ids::{AttemptKey, LeaseToken, WorkerId},
         plan::{Assignment, Decision, ExpiredWorker, Snapshot, plan},
     },
     service::convert::{attempt_ref, checkpoint_message},
@@ -115,7 +115,9 @@ async fn assign(shared: &Shared, assignments: Vec<Assignment>) -> Result<(), Sto
     if assignments.is_empty() {
         return Ok(());
     }
-    for Leased { attempt, worker, content } in shared.machine.disk(shared.store.lease(assignments, shared.machine.moment())).await? {
+    let Shared { machine, store, .. } = shared;
+    let token = LeaseToken::from_random(machine.random());
+    for Leased { attempt, worker, content } in machine.disk(store.lease(assignments, token, machine.moment())).await? {
         info!(%attempt, %worker, "leased");
         shared.sessions.take(&worker, content.policy.needs.slots);
         if !shared.sessions.send(&worker, lease(&attempt, content)) {

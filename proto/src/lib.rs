@@ -27,7 +27,7 @@ pub mod v1 {
 }
 
 /// The version of the worker protocol. A coordinator refuses workers of another one: both would misread each other.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// The port that a coordinator listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 7433;

@@ -44,11 +44,6 @@ pub fn note(at: Duration, text: &str) {
     LINES.with_borrow_mut(|lines| lines.push(format!("{:9.3} {text}", at.as_secs_f64())));
 }
 
-/// Whether a line has this in it.
-pub fn has(text: &str) -> bool {
-    LINES.with_borrow(|lines| lines.iter().any(|line| line.contains(text)))
-}
-
 struct Writer;
 
 #[derive(Default)]

@@ -99,11 +99,9 @@ struct Trainer {
 
 impl Trainer {
     async fn run(mut self, lease: Lease, running: Running) {
-        let end = self.train(&lease, running.number).await;
         // Whoever was told to stop has nothing to say; nobody would pass it on.
-        if let Some(end) = end {
+        if let Some(end) = self.train(&lease, running.number).await {
             self.say(Said::Event(end));
-            running.ends();
         }
     }
 

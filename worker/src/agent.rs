@@ -4,7 +4,7 @@
 //! and sends what the coordinator has not acknowledged.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, VecDeque},
     future::Future,
     pin::Pin,
     sync::Arc,
@@ -65,6 +65,10 @@ pub struct Settings {
     /// How it runs programs; none where its owner allows none.
     pub programs: Option<program::Settings>,
 }
+
+/// Attempts that a worker remembers to have begun. A power cut takes the coordinator's last milliseconds, and what ended in these is among
+/// the last that began.
+const REMEMBERED: usize = 1000;
 
 /// Connects to a coordinator.
 pub type Connect = Box<dyn Fn(Address) -> Pin<Box<dyn Future<Output = Result<Connection, Unreachable>> + Send>> + Send + Sync>;
@@ -178,6 +182,8 @@ struct Agent {
     leaving: Leaving,
     /// Attempts that were taken.
     taken: u64,
+    /// The last of them, the newest first.
+    begun: VecDeque<AttemptRef>,
     /// Whether the last connection got as far as a welcome.
     was_welcome: bool,
     rng: ChaCha8Rng,
@@ -201,6 +207,7 @@ impl Agent {
             leave,
             leaving: Leaving::default(),
             taken: 0,
+            begun: VecDeque::new(),
             was_welcome: false,
             rng,
             settings,
@@ -333,8 +340,7 @@ impl Agent {
             return; // sent again because an answer was lost
         }
         let slots = lease.slots.max(1) as usize;
-        if !self.leaving.takes_work() || self.taken_slots() + slots > self.settings.slots {
-            let reason = if self.leaving.takes_work() { "its worker has no slot free" } else { "its worker is about to leave" };
+        if let Some(reason) = self.objection(&attempt, slots) {
             warn!(trial = attempt.trial, reason, "a lease is handed back");
             self.outbox.push(Event::HandedBack(HandedBack { attempt: Some(attempt), reason: reason.into(), cost: None }));
             return;
@@ -342,10 +348,25 @@ impl Agent {
         info!(sweep = attempt.sweep, trial = attempt.trial, replicate = attempt.replicate, attempt = attempt.attempt, "leased");
         let orders = Orders::default();
         self.running.insert(attempt.clone(), Running { orders: orders.clone(), slots });
+        self.begun.truncate(REMEMBERED - 1);
+        self.begun.push_front(attempt.clone());
         tokio::spawn(attempt::run(attempt, lease, connection.clone(), self.surroundings.clone(), orders, self.says.clone()));
         self.taken += 1;
         if self.settings.count.is_some_and(|count| self.taken >= count) {
             self.begin_to_leave(Leave::WhenDone, Some(wire));
+        }
+    }
+
+    /// Why an attempt cannot run here.
+    fn objection(&self, attempt: &AttemptRef, slots: usize) -> Option<&'static str> {
+        if self.begun.contains(attempt) {
+            Some("it has ended on its worker, and a power cut has taken that from the coordinator")
+        } else if !self.leaving.takes_work() {
+            Some("its worker is about to leave")
+        } else if self.taken_slots() + slots > self.settings.slots {
+            Some("its worker has no slot free")
+        } else {
+            None
         }
     }
 

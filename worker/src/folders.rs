@@ -21,7 +21,7 @@ impl Folders {
 
     /// What a program has to itself while it runs.
     pub fn scratch(&self, attempt: &AttemptRef) -> PathBuf {
-        self.0.join("programs").join(format!("{}-{}", name(attempt), attempt.attempt))
+        self.0.join("programs").join(format!("{}-{}-{:x}", name(attempt), attempt.attempt, attempt.token))
     }
 
     /// The model that an attempt has trained, or what a program has left of its replicate.
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_sweep_id_cannot_leave_the_checkpoint_folder() {
-        let attempt = AttemptRef { sweep: "../../etc/x".into(), trial: 1, replicate: 2, attempt: 3 };
+        let attempt = AttemptRef { sweep: "../../etc/x".into(), trial: 1, replicate: 2, attempt: 3, token: 4 };
         assert_eq!(Folders::below("w".into()).checkpoint(&attempt), PathBuf::from("w/checkpoints/etcx-1-2"));
     }
 }

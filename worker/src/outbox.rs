@@ -154,7 +154,7 @@ mod tests {
     use tinysweep_proto::v1::{Completed, MetricPoint};
 
     fn attempt(trial: u32) -> AttemptRef {
-        AttemptRef { sweep: "s".into(), trial, replicate: 0, attempt: 1 }
+        AttemptRef { sweep: "s".into(), trial, replicate: 0, attempt: 1, token: 1 }
     }
 
     fn progress(trial: u32, step: u64) -> Event {

@@ -90,7 +90,7 @@ impl fmt::Display for ReplicateKey {
     }
 }
 
-/// The fencing number of an attempt, from 1: of two attempts at a replicate the larger counts.
+/// The number of an attempt, from 1: of two attempts at a replicate the larger counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptNumber(pub u32);
 
@@ -100,18 +100,39 @@ impl fmt::Display for AttemptNumber {
     }
 }
 
+/// Drawn at random with a lease, and in the name of its attempts from then on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaseToken(pub u64);
+
+impl LeaseToken {
+    /// The token that a random number stands for: 63 of its bits, since the store's numbers have a sign.
+    pub const fn from_random(number: u64) -> Self {
+        Self(number >> 1)
+    }
+}
+
+/// Which attempt at a replicate, unmistakably. The number alone would not do: where a power cut has taken a lease that was sent, its number
+/// is given again, and two workers run attempts of one number; the store knows the token of one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fence {
+    /// The attempt's number.
+    pub number: AttemptNumber,
+    /// Its lease's token.
+    pub token: LeaseToken,
+}
+
 /// One try at running one replicate.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey {
     /// What is tried.
     pub replicate: ReplicateKey,
     /// Which try.
-    pub number: AttemptNumber,
+    pub fence: Fence,
 }
 
 impl fmt::Display for AttemptKey {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}#{}", self.replicate, self.number)
+        write!(out, "{}#{}", self.replicate, self.fence.number)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         checkpoint::Checkpoint,
         cost::Cost,
         failure::FailureKind,
-        ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
+        ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId, WorkerId},
         lifecycle::{ReplicateStatus, SweepState, SweepVerb},
         metric_name,
         outcome::TrialOutcome,
@@ -42,8 +42,8 @@ const NAME_LIMIT: usize = 128;
 
 /// The name of an attempt in messages.
 pub fn attempt_ref(attempt: &AttemptKey) -> v1::AttemptRef {
-    let AttemptKey { replicate: ReplicateKey { sweep, trial, replicate }, number } = attempt;
-    v1::AttemptRef { sweep: sweep.to_string(), trial: *trial, replicate: *replicate, attempt: number.0 }
+    let AttemptKey { replicate: ReplicateKey { sweep, trial, replicate }, fence: Fence { number, token } } = attempt;
+    v1::AttemptRef { sweep: sweep.to_string(), trial: *trial, replicate: *replicate, attempt: number.0, token: token.0 }
 }
 
 /// The attempt that a message names; it need not exist.
@@ -51,11 +51,13 @@ pub fn attempt_ref(attempt: &AttemptKey) -> v1::AttemptRef {
 /// # Errors
 /// The name is missing or none that this coordinator can have given.
 pub fn attempt_key(message: Option<v1::AttemptRef>) -> Result<AttemptKey, ServiceError> {
-    let v1::AttemptRef { sweep, trial, replicate, attempt } = message.ok_or_else(|| ServiceError::invalid("attempt", "is missing"))?;
+    let v1::AttemptRef { sweep, trial, replicate, attempt, token } =
+        message.ok_or_else(|| ServiceError::invalid("attempt", "is missing"))?;
     if sweep.len() > NAME_LIMIT {
         return Err(ServiceError::invalid("attempt.sweep", "is no sweep's id"));
     }
-    Ok(AttemptKey { replicate: ReplicateKey { sweep: SweepId::named(sweep), trial, replicate }, number: AttemptNumber(attempt) })
+    let fence = Fence { number: AttemptNumber(attempt), token: LeaseToken(token) };
+    Ok(AttemptKey { replicate: ReplicateKey { sweep: SweepId::named(sweep), trial, replicate }, fence })
 }
 
 /// What a worker says of itself, and what it still runs.
@@ -369,7 +371,7 @@ fn attempt(record: AttemptRecord) -> v1::Attempt {
 
 /// What runs, with what it said last where this process has heard it.
 pub fn running(record: RunningRecord, live: Option<LiveProgress>) -> v1::RunningTrial {
-    let RunningRecord { trial, replicate, attempt: _, name, worker, step, total_steps } = record;
+    let RunningRecord { trial, replicate, attempt: _, token: _, name, worker, step, total_steps } = record;
     let live = live.unwrap_or(LiveProgress { step, total_steps, ..LiveProgress::default() });
     v1::RunningTrial {
         trial,

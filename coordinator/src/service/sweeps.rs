@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{
-        ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId},
+        ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId},
         lifecycle::SweepState,
     },
     shared::Shared,
@@ -236,5 +236,5 @@ async fn progress(shared: &Shared, id: &SweepId, best: &mut Best) -> Result<(v1:
 
 fn key(sweep: &SweepId, record: &RunningRecord) -> AttemptKey {
     let replicate = ReplicateKey { sweep: sweep.clone(), trial: record.trial, replicate: record.replicate };
-    AttemptKey { replicate, number: AttemptNumber(record.attempt) }
+    AttemptKey { replicate, fence: Fence { number: AttemptNumber(record.attempt), token: LeaseToken(record.token) } }
 }

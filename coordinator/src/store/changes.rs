@@ -4,7 +4,10 @@ use serde::Serialize;
 use sqlx::SqliteConnection;
 
 use super::StoreError;
-use crate::domain::lifecycle::{AttemptChange, Replicate, ReplicateState, Transition};
+use crate::domain::{
+    ids::Fence,
+    lifecycle::{AttemptChange, Replicate, ReplicateState, Transition},
+};
 
 /// What a new attempt is beside its number and its worker.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,7 @@ pub(super) struct Change {
 #[derive(Debug, Serialize)]
 struct Begins {
     number: u32,
+    token: u64,
     worker: String,
     reason: String,
     slots: u32,
@@ -59,9 +63,10 @@ impl Change {
             _ => (0, false),
         };
         let (begins, ends) = match attempt {
-            Some(AttemptChange::Begins { number, worker }) => {
+            Some(AttemptChange::Begins { attempt: Fence { number, token }, worker }) => {
                 let Beginning { reason, slots, resumed_step } = beginning;
-                (Some(Begins { number: number.0, worker: worker.as_str().to_owned(), reason, slots, resumed_step }), None)
+                let (number, token, worker) = (number.0, token.0, worker.as_str().to_owned());
+                (Some(Begins { number, token, worker, reason, slots, resumed_step }), None)
             }
             Some(AttemptChange::Ends { number, state, reason, failure }) => {
                 (None, Some(Ends { number: number.0, state: state.name(), reason, failure: failure.map(|kind| kind.name()) }))
@@ -105,9 +110,9 @@ pub(super) async fn write(tx: &mut SqliteConnection, changes: &[Change], now_ms:
            failure = c.value ->> '$.ends.failure', ended_ms = ?
          FROM json_each(?) AS c
          WHERE attempts.replicate_id = c.value ->> 'row' AND attempts.number = c.value ->> '$.ends.number' AND attempts.state = 'running';
-         INSERT INTO attempts (replicate_id, number, worker_id, lease_reason, slots, resumed_step, started_ms)
-         SELECT value ->> 'row', value ->> '$.begins.number', value ->> '$.begins.worker', value ->> '$.begins.reason',
-           value ->> '$.begins.slots', value ->> '$.begins.resumed_step', ?
+         INSERT INTO attempts (replicate_id, number, token, worker_id, lease_reason, slots, resumed_step, started_ms)
+         SELECT value ->> 'row', value ->> '$.begins.number', value ->> '$.begins.token', value ->> '$.begins.worker',
+           value ->> '$.begins.reason', value ->> '$.begins.slots', value ->> '$.begins.resumed_step', ?
          FROM json_each(?) WHERE value ->> '$.begins.number' IS NOT NULL",
         json,
         now_ms,
@@ -133,7 +138,7 @@ mod tests {
     use crate::{
         domain::{
             failure::RetryPolicy,
-            ids::WorkerId,
+            ids::{LeaseToken, WorkerId},
             lifecycle::{Event, Rules},
         },
         store::Store,
@@ -155,17 +160,17 @@ mod tests {
         }
         let (queued, retry) = (Replicate::default(), RetryPolicy::default());
         let lease = |row| {
-            let event = Event::Lease { worker: WorkerId::parse("w").unwrap() };
+            let event = Event::Lease { worker: WorkerId::parse("w").unwrap(), token: LeaseToken(u64::MAX >> 1) };
             let transition = queued.apply(event, &Rules { retry: &retry, now_ms: 5, jitter: 1.0 }).unwrap();
             Change::new(row, &queued, transition, Beginning { reason: "why".into(), slots: 2, resumed_step: 3 })
         };
         write(&mut turn, &[lease(7)], 5).await.unwrap();
-        let begun: Vec<(i64, i64, String, i64, i64, i64)> =
-            sqlx::query_as("SELECT replicate_id, number, lease_reason, slots, resumed_step, started_ms FROM attempts")
+        let begun: Vec<(i64, i64, i64, String, i64, i64, i64)> =
+            sqlx::query_as("SELECT replicate_id, number, token, lease_reason, slots, resumed_step, started_ms FROM attempts")
                 .fetch_all(&mut *turn)
                 .await
                 .unwrap();
-        assert_eq!(begun, [(7, 1, "why".into(), 2, 3, 5)]);
+        assert_eq!(begun, [(7, 1, i64::MAX, "why".into(), 2, 3, 5)]);
         sqlx::query("UPDATE replicates SET state = 'cancelled' WHERE id = 8").execute(&mut *turn).await.unwrap();
         let cancelled = write(&mut turn, &[lease(8)], 5).await;
         assert!(matches!(cancelled, Err(StoreError::Conflict(_))), "{cancelled:?}");

@@ -16,7 +16,7 @@ use crate::{
     clock::Moment,
     domain::{
         checkpoint::Checkpoint,
-        ids::{AttemptKey, AttemptNumber, ReplicateKey, SweepId, WorkerId},
+        ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId, WorkerId},
         lifecycle::{Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules},
         plan::Assignment,
         policy::Policy,
@@ -78,7 +78,7 @@ impl Store {
     pub async fn running_on(&self, worker: &WorkerId) -> Result<Vec<AttemptKey>, StoreError> {
         let worker = worker.as_str();
         let rows = sqlx::query!(
-            r#"SELECT s.id AS sweep, t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "number: u32"
+            r#"SELECT s.id AS sweep, t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "number: u32", a.token AS "token: u64"
                FROM attempts a JOIN replicates r ON r.id = a.replicate_id JOIN trials t ON t.id = r.trial_id
                JOIN sweeps s ON s.sequence = t.sweep_sequence
                WHERE a.worker_id = ? AND a.state = 'running' ORDER BY a.id"#,
@@ -86,7 +86,7 @@ impl Store {
         )
         .fetch_all(&self.readers)
         .await?;
-        Ok(rows.into_iter().map(|row| attempt_key(row.sweep, row.trial, row.replicate, row.number)).collect())
+        Ok(rows.into_iter().map(|row| attempt_key(row.sweep, row.trial, row.replicate, row.number, row.token)).collect())
     }
 
     /// How many slots are taken on each worker; those without are left out.
@@ -101,11 +101,11 @@ impl Store {
         rows.into_iter().map(|row| Ok((stored_worker(&row.worker_id)?, row.slots))).collect()
     }
 
-    /// Leases replicates to workers, all in one write. What is not queued any more is left out of the answer.
+    /// Leases replicates to workers, all in one write and under one `token`. What is not queued any more is left out of the answer.
     ///
     /// # Errors
     /// The database fails or contradicts itself; then nothing is leased.
-    pub async fn lease(&self, assignments: Vec<Assignment>, at: Moment) -> Result<Vec<Leased>, StoreError> {
+    pub async fn lease(&self, assignments: Vec<Assignment>, token: LeaseToken, at: Moment) -> Result<Vec<Leased>, StoreError> {
         let mut turn = self.writer.turn().await?;
         let keys: Vec<_> = assignments.iter().map(|assignment| &assignment.replicate).collect();
         let rows = select_leases!("BEGIN IMMEDIATE; ", keys_json(&keys)).fetch_all(&mut *turn).await?;
@@ -115,7 +115,7 @@ impl Store {
         let (mut changes, mut leased) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for (assignment, row) in assignments.into_iter().zip(rows) {
             if row.state == ReplicateStatus::Queued.name() {
-                let (change, lease) = lease(assignment, row, at)?;
+                let (change, lease) = lease(assignment, row, token, at)?;
                 changes.push(change);
                 leased.push(lease);
             } // else it was cancelled in the meantime
@@ -131,7 +131,7 @@ impl Store {
     /// The attempt is not running any more.
     pub async fn lose(&self, attempt: &AttemptKey, why: &str, at: Moment) -> Result<Replicate, StoreError> {
         let mut tx = self.begin().await?;
-        let event = Event::Lose { attempt: attempt.number, reason: why.to_owned() };
+        let event = Event::Lose { attempt: attempt.fence, reason: why.to_owned() };
         let next = transition(&mut tx, &attempt.replicate, event, at).await?;
         tx.commit().await?;
         Ok(next)
@@ -143,7 +143,7 @@ impl Store {
     /// The attempt is not running any more.
     pub async fn take_back(&self, attempt: &AttemptKey, worker: &WorkerId, why: &str, at: Moment) -> Result<(), StoreError> {
         let mut tx = self.begin().await?;
-        let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: why.to_owned() };
+        let event = Event::HandBack { attempt: attempt.fence, worker: worker.clone(), reason: why.to_owned() };
         transition(&mut tx, &attempt.replicate, event, at).await?;
         tx.commit().await
     }
@@ -155,7 +155,7 @@ impl Store {
     pub async fn refusal(&self, worker: &WorkerId, attempt: &AttemptKey) -> Result<Option<Refusal>, StoreError> {
         let mut reader = self.readers.acquire().await?;
         let loaded = load(&mut reader, &attempt.replicate).await?;
-        Ok(loaded.map_or_else(|| Some(unknown(attempt)), |loaded| loaded.replicate.expect_running_on(attempt.number, worker).err()))
+        Ok(loaded.map_or_else(|| Some(unknown(attempt)), |loaded| loaded.replicate.expect_running_on(attempt.fence, worker).err()))
     }
 
     /// What a worker needs to run this replicate now.
@@ -174,13 +174,13 @@ fn keys_json(keys: &[&ReplicateKey]) -> String {
     serde_json::to_string(&keys).expect("strings and numbers have a JSON form")
 }
 
-fn lease(assignment: Assignment, row: LeaseRow, at: Moment) -> Result<(Change, Leased), StoreError> {
+fn lease(assignment: Assignment, row: LeaseRow, token: LeaseToken, at: Moment) -> Result<(Change, Leased), StoreError> {
     let Assignment { replicate, worker, slots, reason } = assignment;
     let (id, queued) = (row.id, Replicate { attempts: row.attempts, faults: row.faults, state: ReplicateState::default() });
     let content = row.content()?;
     let rules = Rules { retry: &content.policy.retry, now_ms: at.now_ms, jitter: at.jitter };
-    let transition = queued.apply(Event::Lease { worker: worker.clone() }, &rules)?;
-    let attempt = AttemptKey { replicate, number: AttemptNumber(transition.next.attempts) };
+    let transition = queued.apply(Event::Lease { worker: worker.clone(), token }, &rules)?;
+    let attempt = AttemptKey { replicate, fence: Fence { number: AttemptNumber(transition.next.attempts), token } };
     let resumed_step = signed("step", content.resume.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
     let change = Change::new(id, &queued, transition, Beginning { reason, slots: slots.max(1), resumed_step });
     Ok((change, Leased { attempt, worker, content }))
@@ -190,7 +190,8 @@ fn lease(assignment: Assignment, row: LeaseRow, at: Moment) -> Result<(Change, L
 pub(super) async fn running_of_sweep(tx: &mut SqliteConnection, sweep: &SweepId) -> Result<Vec<(WorkerId, AttemptKey)>, StoreError> {
     let id = sweep.as_str();
     let rows = sqlx::query!(
-        r#"SELECT t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "number: u32", a.worker_id AS worker
+        r#"SELECT t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "number: u32",
+             a.token AS "token: u64", a.worker_id AS worker
            FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'running' JOIN trials t ON t.id = r.trial_id
            JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running' WHERE s.id = ? ORDER BY a.id"#,
         id
@@ -198,7 +199,7 @@ pub(super) async fn running_of_sweep(tx: &mut SqliteConnection, sweep: &SweepId)
     .fetch_all(tx)
     .await?;
     rows.into_iter()
-        .map(|row| Ok((stored_worker(&row.worker)?, attempt_key(sweep.to_string(), row.trial, row.replicate, row.number))))
+        .map(|row| Ok((stored_worker(&row.worker)?, attempt_key(sweep.to_string(), row.trial, row.replicate, row.number, row.token))))
         .collect()
 }
 

@@ -11,7 +11,7 @@ use crate::{
     clock::Moment,
     domain::{
         failure::RetryPolicy,
-        ids::{AttemptKey, AttemptNumber, ReplicateKey, WorkerId},
+        ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, WorkerId},
         lifecycle::{Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules, SweepState},
         policy::Policy,
     },
@@ -55,7 +55,8 @@ macro_rules! select_replicate {
                 + r#"SELECT changes() = 1 AS "has_changed!: bool",
              r.id, r.trial_id, r.sweep_sequence, s.metric, s.policy_json, r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32", r.reason,
              r.ready_ms, r.elsewhere AS "elsewhere: bool",
-             a.id AS "alive_id?", a.number AS "alive_number?: u32", a.worker_id AS "alive_worker?", a.slots AS "alive_slots?: u32",
+             a.id AS "alive_id?", a.number AS "alive_number?: u32", a.token AS "alive_token?: u64", a.worker_id AS "alive_worker?",
+             a.slots AS "alive_slots?: u32",
              EXISTS (SELECT 1 FROM checkpoints c WHERE c.replicate_id = r.id) AS "has_checkpoints!: bool",
              EXISTS (SELECT 1 FROM replicates o WHERE o.sweep_sequence = s.sequence AND o.state = 'queued' AND o.id <> r.id)
                OR EXISTS (SELECT 1 FROM replicates o WHERE o.sweep_sequence = s.sequence AND o.state = 'running' AND o.id <> r.id)
@@ -188,6 +189,7 @@ struct ReplicateRow {
     elsewhere: bool,
     alive_id: Option<i64>,
     alive_number: Option<u32>,
+    alive_token: Option<u64>,
     alive_worker: Option<String>,
     alive_slots: Option<u32>,
     has_checkpoints: bool,
@@ -213,6 +215,7 @@ impl TryFrom<ReplicateRow> for Loaded {
             elsewhere,
             alive_id,
             alive_number,
+            alive_token,
             alive_worker,
             alive_slots,
             has_checkpoints,
@@ -220,15 +223,16 @@ impl TryFrom<ReplicateRow> for Loaded {
         } = row;
         let wrong = |problem: String| inconsistent(format!("replicates row {id}"), problem);
         let status = ReplicateStatus::from_name(&state_name).ok_or_else(|| wrong(format!("state `{state_name}`")))?;
-        let state = match (status, alive_number, alive_worker) {
-            (ReplicateStatus::Running, Some(number), Some(worker)) if number == attempts => {
-                ReplicateState::Running { worker: stored_worker(&worker)? }
+        let alive = alive_number.zip(alive_token).zip(alive_worker);
+        let state = match (status, alive) {
+            (ReplicateStatus::Running, Some(((number, token), worker))) if number == attempts => {
+                ReplicateState::Running { worker: stored_worker(&worker)?, token: LeaseToken(token) }
             }
-            (ReplicateStatus::Queued, None, None) => ReplicateState::Queued { reason, ready_ms, elsewhere },
-            (ReplicateStatus::Completed, None, None) => ReplicateState::Completed,
-            (ReplicateStatus::Failed, None, None) => ReplicateState::Failed { reason },
-            (ReplicateStatus::Cancelled, None, None) => ReplicateState::Cancelled { reason },
-            (_, number, _) => return Err(wrong(format!("{state_name} after {attempts} attempts while attempt {number:?} is alive"))),
+            (ReplicateStatus::Queued, None) => ReplicateState::Queued { reason, ready_ms, elsewhere },
+            (ReplicateStatus::Completed, None) => ReplicateState::Completed,
+            (ReplicateStatus::Failed, None) => ReplicateState::Failed { reason },
+            (ReplicateStatus::Cancelled, None) => ReplicateState::Cancelled { reason },
+            (_, alive) => return Err(wrong(format!("{state_name} after {attempts} attempts while attempt {alive:?} is alive"))),
         };
         let replicate = Replicate { attempts, faults, state };
         Ok(Self {
@@ -249,11 +253,11 @@ impl TryFrom<ReplicateRow> for Loaded {
 
 /// What an attempt that nobody here knows of is told.
 pub(super) const fn unknown(attempt: &AttemptKey) -> Refusal {
-    Refusal::Unknown { attempt: attempt.number }
+    Refusal::Unknown { attempt: attempt.fence.number }
 }
 
 /// The attempt of these columns.
-pub(super) fn attempt_key(sweep: String, trial: u32, replicate: u32, number: u32) -> AttemptKey {
+pub(super) fn attempt_key(sweep: String, trial: u32, replicate: u32, number: u32, token: u64) -> AttemptKey {
     let replicate = ReplicateKey { sweep: crate::domain::ids::SweepId::named(sweep), trial, replicate };
-    AttemptKey { replicate, number: AttemptNumber(number) }
+    AttemptKey { replicate, fence: Fence { number: AttemptNumber(number), token: LeaseToken(token) } }
 }

@@ -163,7 +163,7 @@ async fn apply_news(
     report: &Report,
     at: Moment,
 ) -> Result<Applied, StoreError> {
-    if let Err(refusal) = loaded.replicate.expect_running_on(attempt.number, worker) {
+    if let Err(refusal) = loaded.replicate.expect_running_on(attempt.fence, worker) {
         turn.commit().await?;
         return Ok(Applied::Dropped(refusal));
     }
@@ -171,7 +171,7 @@ async fn apply_news(
         store_cost(&mut turn, loaded, cost).await?;
     }
     let freed = loaded.slots;
-    let fail = |kind, message| Event::Fail { attempt: attempt.number, worker: worker.clone(), kind, message };
+    let fail = |kind, message| Event::Fail { attempt: attempt.fence, worker: worker.clone(), kind, message };
     let applied = match report {
         Report::Progress(progress) => {
             store_progress(turn, loaded, progress).await?;
@@ -185,7 +185,7 @@ async fn apply_news(
             Applied::Counted { freed }
         }
         Report::HandedBack { reason, cost: _ } => {
-            let event = Event::HandBack { attempt: attempt.number, worker: worker.clone(), reason: reason.clone() };
+            let event = Event::HandBack { attempt: attempt.fence, worker: worker.clone(), reason: reason.clone() };
             perform(&mut turn, loaded, event, at).await?;
             Applied::Counted { freed }
         }
@@ -199,7 +199,7 @@ async fn apply_news(
         }
         Report::Completed(outcome) => match outcome.check(&loaded.metric) {
             Ok(()) => {
-                let event = Event::Complete { attempt: attempt.number, worker: worker.clone() };
+                let event = Event::Complete { attempt: attempt.fence, worker: worker.clone() };
                 perform(&mut turn, loaded, event, at).await?;
                 if loaded.has_checkpoints {
                     retain(&mut turn, loaded.id).await?;

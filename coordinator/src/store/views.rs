@@ -98,6 +98,8 @@ pub struct RunningRecord {
     pub replicate: u32,
     /// Number of the attempt.
     pub attempt: u32,
+    /// Token of its lease.
+    pub token: u64,
     /// Name of the trial.
     pub name: String,
     /// Name of the worker.
@@ -262,7 +264,7 @@ impl Store {
         let id = sweep.as_str();
         Ok(sqlx::query_as!(
             RunningRecord,
-            r#"SELECT t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "attempt: u32", t.name, w.name AS worker,
+            r#"SELECT t.number AS "trial: u32", r.replicate AS "replicate: u32", a.number AS "attempt: u32", a.token AS "token: u64", t.name, w.name AS worker,
                  a.step AS "step: u64", a.total_steps AS "total_steps: u64"
                FROM sweeps s JOIN replicates r ON r.sweep_sequence = s.sequence AND r.state = 'running'
                JOIN attempts a ON a.replicate_id = r.id AND a.state = 'running' JOIN workers w ON w.id = a.worker_id

@@ -72,6 +72,7 @@ async fn words_about_attempts_of_others_and_of_nobody_count_nothing() {
     let forged = [
         right.clone(),
         AttemptRef { attempt: 2, ..right.clone() },
+        AttemptRef { token: right.token ^ 1, ..right.clone() },
         AttemptRef { attempt: u32::MAX, ..right.clone() },
         AttemptRef { trial: 9, ..right.clone() },
         AttemptRef { sweep: "nosweep".into(), ..right.clone() },
@@ -83,6 +84,12 @@ async fn words_about_attempts_of_others_and_of_nobody_count_nothing() {
         thief.send(Event::HandedBack(HandedBack { attempt: Some(attempt.clone()), reason: String::new(), cost: None })).await;
         assert_eq!(thief.stop().await.attempt, Some(attempt));
     }
+    // As of a lease that a power cut has taken, whose number was given again.
+    let forgotten = Some(AttemptRef { token: right.token ^ 1, ..right });
+    owner.send(Event::Completed(Completed { attempt: forgotten.clone(), ..Completed::default() })).await;
+    let stop = owner.stop().await;
+    assert_eq!(stop.attempt, forgotten);
+    assert!(stop.reason.contains("not the one that runs under this number"), "{}", stop.reason);
     let sweep = client.sweep(&id).await;
     assert_eq!((sweep.running, sweep.completed), (1, 0));
     owner.send(completed(&lease, 0.5)).await;

@@ -254,7 +254,7 @@ async fn slots_are_filled_and_not_overfilled() {
 /// Reports on an attempt that never was; the worker is told to stop it, and nothing else happens.
 async fn progress_of_nobody(worker: &mut Worker) -> Event {
     let lease = tinysweep_proto::v1::Lease {
-        attempt: Some(tinysweep_proto::v1::AttemptRef { sweep: "nosuch".into(), trial: 9, replicate: 9, attempt: 9 }),
+        attempt: Some(tinysweep_proto::v1::AttemptRef { sweep: "nosuch".into(), trial: 9, replicate: 9, attempt: 9, token: 9 }),
         ..Default::default()
     };
     let event = progress(&lease, 1, &[]);

@@ -60,7 +60,7 @@ pub struct Told<'a> {
 impl Told<'_> {
     /// `base` with what the program is told.
     pub fn add_to(&self, base: &Variables) -> Variables {
-        let AttemptRef { sweep, trial, replicate, attempt } = self.attempt;
+        let AttemptRef { sweep, trial, replicate, attempt, token: _ } = self.attempt;
         let path = |path: &Path| path.display().to_string();
         let told = [
             ("SWEEP", sweep.clone()),
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_program_is_told_of_its_trial() {
-        let attempt = AttemptRef { sweep: "abc".into(), trial: 1, replicate: 2, attempt: 3 };
+        let attempt = AttemptRef { sweep: "abc".into(), trial: 1, replicate: 2, attempt: 3, token: 4 };
         let (metrics, scratch, checkpoints) = (Path::new("/s/m"), Path::new("/s"), Path::new("/c"));
         let told = Told { attempt: &attempt, seed: 7, parameters: "{}", metrics, scratch, checkpoints };
         let variables = told.add_to(&[("PATH".to_owned(), "/bin".to_owned())].into());

@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn attempt() -> Option<AttemptRef> {
-        Some(AttemptRef { sweep: "s".into(), trial: 1, replicate: 0, attempt: 2 })
+        Some(AttemptRef { sweep: "s".into(), trial: 1, replicate: 0, attempt: 2, token: u64::MAX })
     }
 
     fn said() -> [Said; 3] {

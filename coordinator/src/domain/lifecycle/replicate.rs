@@ -3,7 +3,7 @@
 use super::{AttemptState, ReplicateStatus};
 use crate::domain::{
     failure::{FailureKind, Reaction, RetryPolicy},
-    ids::{AttemptNumber, WorkerId},
+    ids::{AttemptNumber, Fence, LeaseToken, WorkerId},
 };
 
 /// A replicate: how often it was tried, and where it stands.
@@ -33,6 +33,8 @@ pub enum ReplicateState {
     Running {
         /// Who runs it.
         worker: WorkerId,
+        /// Of its lease.
+        token: LeaseToken,
     },
     /// Ended with the result of the last attempt. Final.
     Completed,
@@ -72,18 +74,20 @@ pub enum Event {
     Lease {
         /// To whom.
         worker: WorkerId,
+        /// Drawn for it.
+        token: LeaseToken,
     },
     /// An attempt has its result.
     Complete {
         /// Which.
-        attempt: AttemptNumber,
+        attempt: Fence,
         /// Who says so.
         worker: WorkerId,
     },
     /// An attempt has ended without a result.
     Fail {
         /// Which.
-        attempt: AttemptNumber,
+        attempt: Fence,
         /// Who says so.
         worker: WorkerId,
         /// What kind of failure it is.
@@ -94,7 +98,7 @@ pub enum Event {
     /// Its worker gives an attempt back, through no fault of the attempt.
     HandBack {
         /// Which.
-        attempt: AttemptNumber,
+        attempt: Fence,
         /// Who says so.
         worker: WorkerId,
         /// Why.
@@ -103,7 +107,7 @@ pub enum Event {
     /// The worker of an attempt is gone.
     Lose {
         /// Which.
-        attempt: AttemptNumber,
+        attempt: Fence,
         /// How one knows.
         reason: String,
     },
@@ -124,8 +128,8 @@ pub enum Event {
 pub enum AttemptChange {
     /// It begins to run.
     Begins {
-        /// Its number.
-        number: AttemptNumber,
+        /// Which.
+        attempt: Fence,
         /// Who runs it.
         worker: WorkerId,
     },
@@ -188,6 +192,12 @@ pub enum Refusal {
         /// The one that spoke.
         attempt: AttemptNumber,
     },
+    /// Another attempt of that number runs: the lease of the one that spoke is not stored.
+    #[error("attempt {attempt} is not the one that runs under this number; a power cut must have taken its lease")]
+    Namesake {
+        /// The number of both.
+        attempt: AttemptNumber,
+    },
     /// The attempt runs elsewhere.
     #[error("attempt {attempt} belongs to worker {owner}")]
     OtherWorker {
@@ -239,12 +249,19 @@ impl Replicate {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn expect_running(&self, attempt: AttemptNumber) -> Result<&WorkerId, Refusal> {
+    pub fn expect_running(&self, attempt: Fence) -> Result<&WorkerId, Refusal> {
+        let Fence { number: attempt, token: theirs } = attempt;
         if attempt.0 == 0 || attempt.0 > self.attempts {
             return Err(Refusal::Unknown { attempt });
         }
         match &self.state {
-            ReplicateState::Running { worker } if self.last() == attempt => Ok(worker),
+            ReplicateState::Running { worker, token } if self.last() == attempt => {
+                if *token == theirs {
+                    Ok(worker)
+                } else {
+                    Err(Refusal::Namesake { attempt })
+                }
+            }
             ReplicateState::Running { .. } => Err(Refusal::Superseded { attempt, current: self.last() }),
             ReplicateState::Queued { .. } => Err(Refusal::GivenUp { attempt }),
             state => Err(Refusal::Ended { state: state.status() }),
@@ -255,9 +272,9 @@ impl Replicate {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn expect_running_on(&self, attempt: AttemptNumber, worker: &WorkerId) -> Result<(), Refusal> {
+    pub fn expect_running_on(&self, attempt: Fence, worker: &WorkerId) -> Result<(), Refusal> {
         let owner = self.expect_running(attempt)?;
-        if owner == worker { Ok(()) } else { Err(Refusal::OtherWorker { attempt, owner: owner.clone() }) }
+        if owner == worker { Ok(()) } else { Err(Refusal::OtherWorker { attempt: attempt.number, owner: owner.clone() }) }
     }
 
     /// What follows from `event`.
@@ -266,7 +283,7 @@ impl Replicate {
     /// Why the event does not count; the state stays as it is.
     pub fn apply(&self, event: Event, rules: &Rules) -> Result<Transition, Refusal> {
         match event {
-            Event::Lease { worker } => self.lease(worker),
+            Event::Lease { worker, token } => self.lease(worker, token),
             Event::Complete { attempt, worker } => {
                 self.expect_running_on(attempt, &worker)?;
                 Ok(self.ends(ReplicateState::Completed, AttemptState::Completed, String::new(), None))
@@ -278,7 +295,7 @@ impl Replicate {
             Event::HandBack { attempt, worker, reason } => {
                 self.expect_running_on(attempt, &worker)?;
                 let next = ReplicateState::Queued {
-                    reason: format!("attempt {attempt} was handed back: {reason}"),
+                    reason: format!("attempt {} was handed back: {reason}", attempt.number),
                     ready_ms: 0,
                     elsewhere: false,
                 };
@@ -293,14 +310,15 @@ impl Replicate {
         }
     }
 
-    fn lease(&self, worker: WorkerId) -> Result<Transition, Refusal> {
+    fn lease(&self, worker: WorkerId, token: LeaseToken) -> Result<Transition, Refusal> {
         match &self.state {
             ReplicateState::Queued { .. } => {
                 let number = AttemptNumber(self.attempts + 1);
-                let next = Self { attempts: number.0, faults: self.faults, state: ReplicateState::Running { worker: worker.clone() } };
-                Ok(Transition { next, attempt: Some(AttemptChange::Begins { number, worker }) })
+                let state = ReplicateState::Running { worker: worker.clone(), token };
+                let next = Self { attempts: number.0, faults: self.faults, state };
+                Ok(Transition { next, attempt: Some(AttemptChange::Begins { attempt: Fence { number, token }, worker }) })
             }
-            ReplicateState::Running { worker } => Err(Refusal::AlreadyRunning { attempt: self.last(), worker: worker.clone() }),
+            ReplicateState::Running { worker, .. } => Err(Refusal::AlreadyRunning { attempt: self.last(), worker: worker.clone() }),
             state => Err(Refusal::Ended { state: state.status() }),
         }
     }

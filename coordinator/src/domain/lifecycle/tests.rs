@@ -5,19 +5,27 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{
     failure::{FailureKind, RetryPolicy},
-    ids::{AttemptNumber, WorkerId},
+    ids::{AttemptNumber, Fence, LeaseToken, WorkerId},
 };
 
 fn worker(name: &str) -> WorkerId {
     WorkerId::parse(name).unwrap()
 }
 
+/// The attempt of this number that was leased under this token.
+const fn fence(number: u32, token: u64) -> Fence {
+    Fence { number: AttemptNumber(number), token: LeaseToken(token) }
+}
+
+/// Of leases that tests do not tell apart.
+const TOKEN: LeaseToken = LeaseToken(7);
+
 fn replicate(attempts: u32, faults: u32, state: ReplicateState) -> Replicate {
     Replicate { attempts, faults, state }
 }
 
 fn running(number: u32) -> Replicate {
-    replicate(number, 0, ReplicateState::Running { worker: worker("w") })
+    replicate(number, 0, ReplicateState::Running { worker: worker("w"), token: TOKEN })
 }
 
 fn apply(replicate: &Replicate, event: Event) -> Result<Transition, Refusal> {
@@ -35,13 +43,13 @@ fn states() -> [Replicate; 5] {
 }
 
 fn fail(number: u32, kind: FailureKind) -> Event {
-    Event::Fail { attempt: AttemptNumber(number), worker: worker("w"), kind, message: "boom".into() }
+    Event::Fail { attempt: fence(number, TOKEN.0), worker: worker("w"), kind, message: "boom".into() }
 }
 
 fn events(number: u32) -> [Event; 8] {
-    let attempt = AttemptNumber(number);
+    let attempt = fence(number, TOKEN.0);
     [
-        Event::Lease { worker: worker("w") },
+        Event::Lease { worker: worker("w"), token: TOKEN },
         Event::Complete { attempt, worker: worker("w") },
         fail(number, FailureKind::NonFinite),
         fail(number, FailureKind::Panic),
@@ -86,9 +94,12 @@ fn refusals_say_why() {
         let [_, complete, ..] = events(number);
         assert_eq!(by(&running(2), complete), format!("attempt {number} is not known here"));
     }
-    let thief = Event::Complete { attempt: AttemptNumber(2), worker: worker("thief") };
+    let thief = Event::Complete { attempt: fence(2, TOKEN.0), worker: worker("thief") };
     assert_eq!(by(&running(2), thief), "attempt 2 belongs to worker w");
-    assert_eq!(by(&running(2), Event::Lease { worker: worker("v") }), "attempt 2 is already running on worker w");
+    let forgotten = Event::Complete { attempt: fence(2, 8), worker: worker("w") };
+    let why = "attempt 2 is not the one that runs under this number; a power cut must have taken its lease";
+    assert_eq!(by(&running(2), forgotten), why);
+    assert_eq!(by(&running(2), Event::Lease { worker: worker("v"), token: TOKEN }), "attempt 2 is already running on worker w");
     assert_eq!(by(&running(2), Event::Retry { reason: String::new() }), "the replicate has not failed (running)");
 }
 
@@ -98,7 +109,7 @@ fn failures_are_tried_again_with_pauses_and_not_for_ever() {
     let queued = |reason: &str, ready_ms, elsewhere| ReplicateState::Queued { reason: reason.into(), ready_ms, elsewhere };
     let panicked = after(1, fail(7, FailureKind::Panic));
     assert_eq!(panicked.next, replicate(7, 2, queued("attempt 7 failed: panicked: boom", 1_004_000, true)));
-    let lose = Event::Lose { attempt: AttemptNumber(7), reason: "silent".into() };
+    let lose = Event::Lose { attempt: fence(7, TOKEN.0), reason: "silent".into() };
     assert_eq!(after(0, lose.clone()).next, replicate(7, 1, queued("attempt 7 was lost: silent", 1_000_000, true)));
     let last = after(4, lose);
     assert_eq!(last.next, replicate(7, 5, ReplicateState::Failed { reason: "5 attempts failed, the last one: silent".into() }));
@@ -109,7 +120,7 @@ fn failures_are_tried_again_with_pauses_and_not_for_ever() {
 
 #[test]
 fn what_is_handed_back_is_no_fault_and_waits_for_nothing() {
-    let event = Event::HandBack { attempt: AttemptNumber(7), worker: worker("w"), reason: "drained".into() };
+    let event = Event::HandBack { attempt: fence(7, TOKEN.0), worker: worker("w"), reason: "drained".into() };
     let back = apply(&Replicate { faults: 4, ..running(7) }, event).unwrap().next;
     assert_eq!((back.attempts, back.faults), (7, 4));
     assert!(matches!(back.state, ReplicateState::Queued { ready_ms: 0, elsewhere: false, .. }));
@@ -120,16 +131,16 @@ fn a_users_retry_gives_all_chances_again_under_higher_numbers() {
     let failed = replicate(5, 5, ReplicateState::Failed { reason: "why".into() });
     let again = apply(&failed, Event::Retry { reason: "by a user".into() }).unwrap().next;
     assert_eq!((again.attempts, again.faults, again.status()), (5, 0, ReplicateStatus::Queued));
-    let next = apply(&again, Event::Lease { worker: worker("w") }).unwrap().next;
+    let next = apply(&again, Event::Lease { worker: worker("w"), token: TOKEN }).unwrap().next;
     assert_eq!(next.attempts, 6);
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
-    (0..8_usize, 0..8_u32, 0..3_u8, 0..FailureKind::NAMES.len()).prop_map(|(event, number, who, kind)| {
+    (0..8_usize, 0..8_u32, 0..2_u64, 0..3_u8, 0..FailureKind::NAMES.len()).prop_map(|(event, number, token, who, kind)| {
         let who = worker(&format!("w{who}"));
-        let attempt = AttemptNumber(number);
+        let attempt = fence(number, token);
         match event {
-            0 | 1 => Event::Lease { worker: who },
+            0 | 1 => Event::Lease { worker: who, token: attempt.token },
             2 => Event::Complete { attempt, worker: who },
             3 => Event::Fail { attempt, worker: who, kind: FailureKind::NAMES[kind].1, message: "m".into() },
             4 => Event::HandBack { attempt, worker: who, reason: "r".into() },
@@ -140,28 +151,44 @@ fn any_event() -> impl Strategy<Value = Event> {
     })
 }
 
+/// The attempt that an event names.
+fn named(event: &Event) -> Option<Fence> {
+    match event {
+        Event::Complete { attempt, .. } | Event::Fail { attempt, .. } | Event::HandBack { attempt, .. } | Event::Lose { attempt, .. } => {
+            Some(*attempt)
+        }
+        Event::Lease { .. } | Event::Cancel { .. } | Event::Retry { .. } => None,
+    }
+}
+
 proptest! {
     /// Whatever is said in whatever order: at most one attempt lives, numbers grow by one, faults stay within the limit, what is not
-    /// failed stays ended, and attempts change only in step with their replicate.
+    /// failed stays ended, attempts change only in step with their replicate, and only what names their token ends them.
     #[test]
     fn invariants_hold(events in proptest::collection::vec(any_event(), 0..80), jitter in 0.0..2.0_f64) {
         let retry = RetryPolicy::default();
         let mut state = Replicate::default();
         let mut attempts: Vec<AttemptState> = Vec::new();
+        let mut tokens: Vec<LeaseToken> = Vec::new();
         for event in events {
             let before = state.clone();
             let retries = matches!(event, Event::Retry { .. });
+            let named = named(&event);
             match state.apply(event, &Rules { retry: &retry, now_ms: 0, jitter }) {
                 Err(_) => prop_assert_eq!(&state, &before),
                 Ok(Transition { next, attempt }) => {
                     prop_assert!(!before.status().is_final() || retries && before.status() == ReplicateStatus::Failed);
                     match attempt {
-                        Some(AttemptChange::Begins { number, .. }) => {
-                            prop_assert_eq!(number.0 as usize, attempts.len() + 1);
+                        Some(AttemptChange::Begins { attempt, .. }) => {
+                            prop_assert_eq!(attempt.number.0 as usize, attempts.len() + 1);
                             attempts.push(AttemptState::Running);
+                            tokens.push(attempt.token);
                         }
                         Some(AttemptChange::Ends { number, state, failure, .. }) => {
                             let ending = &mut attempts[number.0 as usize - 1];
+                            let token = tokens[number.0 as usize - 1];
+                            let is_meant = named.is_none_or(|named| named == Fence { number, token });
+                            prop_assert!(is_meant, "{:?} ends attempt {} of {:?}", named, number, token);
                             prop_assert_eq!(*ending, AttemptState::Running);
                             prop_assert!(state != AttemptState::Running);
                             prop_assert_eq!(failure.is_some(), next.faults == before.faults + 1);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::ids::AttemptNumber;
+use crate::domain::ids::{AttemptNumber, Fence, LeaseToken};
 
 fn replicate(sweep: &str, trial: u32) -> ReplicateKey {
     ReplicateKey { sweep: SweepId::named(sweep), trial, replicate: 0 }
@@ -104,7 +104,7 @@ fn what_failed_goes_elsewhere_while_there_is_an_elsewhere() {
 
 #[test]
 fn silent_workers_lose_their_attempts_and_then_themselves() {
-    let attempt = AttemptKey { replicate: replicate("s", 3), number: AttemptNumber(2) };
+    let attempt = AttemptKey { replicate: replicate("s", 3), fence: Fence { number: AttemptNumber(2), token: LeaseToken(7) } };
     let expired = vec![ExpiredWorker { id: id("a"), silent_secs: 16, running: vec![attempt.clone()] }];
     let reason = "worker a has been silent for 16 s".to_owned();
     let expected = [Decision::Requeue { attempt, reason: reason.clone() }, Decision::Forget { worker: id("a"), reason }];
