@@ -64,8 +64,6 @@ impl Storm {
         for worker in 0..self.scene.plan.workers {
             sim.release(name(worker), COORDINATOR);
         }
-        // Later than it has ever been, so that nothing has to wait for the wall clock.
-        self.scene.clock_off.store(4 * HOUR_MS, Ordering::Relaxed);
     }
 
     fn later(&mut self, now: Duration, after: Duration, remedy: Remedy) {

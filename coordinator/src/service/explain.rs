@@ -74,12 +74,12 @@ fn stands(status: ReplicateStatus, replicate: &ReplicateRecord) -> String {
 /// What a queued replicate waits for.
 async fn waits(shared: &Shared, key: &ReplicateKey) -> Result<Vec<String>, ServiceError> {
     let now_ms = shared.machine.now_ms();
-    let Some((waiting, ready_ms)) = shared.store.waits(key).await? else { return Ok(Vec::new()) };
+    let Some((waiting, pause_ms)) = shared.store.waits(key, now_ms).await? else { return Ok(Vec::new()) };
     if shared.store.sweep(&key.sweep).await?.state == SweepState::Paused {
         return Ok(vec!["it waits: its sweep is paused; `tinysweep resume` lets it go on".to_owned()]);
     }
-    if ready_ms > now_ms {
-        return Ok(vec![format!("it waits: the pause after its last failure ends in {:.1} s", (ready_ms - now_ms) as f64 / 1000.0)]);
+    if pause_ms > 0 {
+        return Ok(vec![format!("it waits: the pause after its last failure ends in {:.1} s", pause_ms as f64 / 1000.0)]);
     }
     let snapshot = Snapshot {
         sweeps: shared.store.queues(QUEUE_SHOWN, now_ms).await?,
