@@ -1,84 +1,85 @@
-//! Softmax with a backward pass.
+//! Softmax of rows, forward and backward, on slices.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, D, Layout, Result, Shape, Tensor};
+use super::{math::exp, sum::sum_of_products};
 
-use super::{math::exp, plain, slices::slice, sum::sum_of_products, vectorized};
+/// Values that are looked at side by side.
+const LANES: usize = 16;
 
-/// Softmax of `scale · scores` over the last axis. `scale` must be positive.
-///
-/// # Errors
-/// When the values are not f32.
-pub fn softmax(scores: &Tensor, scale: f64) -> Result<Tensor> {
-    if !scores.device().is_cpu() {
-        return plain::softmax(scores, scale);
-    }
-    scores.contiguous()?.apply_op1(Softmax { scale: scale as f32 })
-}
-
-struct Softmax {
-    scale: f32,
-}
-
-impl CustomOp1 for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
-    fn cpu_fwd(&self, scores: &CpuStorage, at: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut out = slice(scores, at)?.to_vec();
-        let width = at.shape().dim(D::Minus1)?;
-        vectorized(
-            #[inline(always)]
-            || forward(&mut out, width, self.scale),
-        );
-        Ok((CpuStorage::F32(out), at.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, shares: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        shares.apply_op2_no_bwd(&gradient.contiguous()?, &Backward { scale: self.scale }).map(Some)
-    }
-}
-
-/// `y·(g − Σ g·y)·scale`, from the result y and its gradient g.
-struct Backward {
-    scale: f32,
-}
-
-impl CustomOp2 for Backward {
-    fn name(&self) -> &'static str {
-        "softmax-backward"
-    }
-
-    fn cpu_fwd(&self, y: &CpuStorage, y_at: &Layout, g: &CpuStorage, g_at: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (y, g) = (slice(y, y_at)?, slice(g, g_at)?);
-        let width = y_at.shape().dim(D::Minus1)?;
-        let out = vectorized(
-            #[inline(always)]
-            || backward(y, g, width, self.scale),
-        );
-        Ok((CpuStorage::F32(out), y_at.shape().clone()))
-    }
-}
-
-/// Turns rows of scores into their shares.
+/// Turns rows of `width` scores into the softmax of `scale · scores`. `scale` must be positive.
 #[inline(always)]
-fn forward(scores: &mut [f32], width: usize, scale: f32) {
+pub fn forward(scores: &mut [f32], width: usize, scale: f32) {
     for row in scores.chunks_exact_mut(width) {
-        let largest = row.iter().fold(f32::NEG_INFINITY, |most, &score| most.max(score));
-        row.iter_mut().for_each(|score| *score = exp((*score - largest) * scale));
-        let inverse = 1.0 / row.iter().sum::<f32>();
-        row.iter_mut().for_each(|share| *share *= inverse);
-    }
-}
-
-#[inline(always)]
-fn backward(y: &[f32], g: &[f32], width: usize, scale: f32) -> Vec<f32> {
-    let mut out = vec![0.0; y.len()];
-    for ((y, g), row) in y.chunks_exact(width).zip(g.chunks_exact(width)).zip(out.chunks_exact_mut(width)) {
-        let mean = sum_of_products(y, g);
-        for ((y, g), out) in y.iter().zip(g).zip(row) {
-            *out = y * (g - mean) * scale;
+        let largest = largest(row);
+        for score in &mut *row {
+            *score = exp((*score - largest) * scale);
+        }
+        let inverse = 1.0 / sum(row);
+        for share in row {
+            *share *= inverse;
         }
     }
-    out
+}
+
+/// Turns `g`, the gradient by the result `y`, into `y·(g − Σ g·y)·scale`, that by the scores.
+#[inline(always)]
+pub fn backward(y: &[f32], g: &mut [f32], width: usize, scale: f32) {
+    for (y, g) in y.chunks_exact(width).zip(g.chunks_exact_mut(width)) {
+        let mean = sum_of_products(y, g);
+        for (y, g) in y.iter().zip(g) {
+            *g = y * (*g - mean) * scale;
+        }
+    }
+}
+
+#[inline(always)]
+fn largest(values: &[f32]) -> f32 {
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for values in whole {
+        for lane in 0..LANES {
+            // Not `max`, which is more than one instruction for the sake of NaN; one of these is still in the sum.
+            lanes[lane] = if values[lane] > lanes[lane] { values[lane] } else { lanes[lane] };
+        }
+    }
+    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &value| most.max(value))
+}
+
+#[inline(always)]
+fn sum(values: &[f32]) -> f32 {
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0f32; LANES];
+    for values in whole {
+        for lane in 0..LANES {
+            lanes[lane] += values[lane];
+        }
+    }
+    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_rows_of_any_width() {
+        for width in [1, 15, 16, 17, 40] {
+            let scores: Vec<f32> = (0..3 * width).map(|index| ((index * 7 % 11) as f32 - 5.0) * 20.0).collect();
+            let mut shares = scores.clone();
+            forward(&mut shares, width, 0.5);
+            for (scores, shares) in scores.chunks(width).zip(shares.chunks(width)) {
+                let exps: Vec<f64> = scores.iter().map(|&score| (f64::from(score) * 0.5).exp()).collect();
+                for (exp, share) in exps.iter().zip(shares) {
+                    assert!((exp / exps.iter().sum::<f64>() - f64::from(*share)).abs() < 1e-6);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_does_not_become_one() {
+        let mut shares = [0.0; 20];
+        shares[3] = f32::NAN;
+        forward(&mut shares, 20, 1.0);
+        assert!(shares.iter().all(|share| share.is_nan()));
+    }
 }

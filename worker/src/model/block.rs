@@ -1,10 +1,10 @@
 //! A network: a stack of post-norm blocks.
 
 use candle_core::{Result, Tensor};
-use tinysweep_proto::config::{TrialConfig, Variant};
+use tinysweep_proto::config::{PosEncodings, TrialConfig, Variant};
 
-use super::{attention::Attention, parameters::Level};
-use crate::kernels::{Over, SwiGluNorm, residual_norm};
+use super::parameters::Level;
+use crate::kernels::{AttentionNorm, Over, Rotary, SwiGluNorm};
 
 /// A stack of blocks on one set of weights. A clone is on the same weights.
 #[derive(Clone, Debug)]
@@ -35,10 +35,8 @@ struct Block {
 /// What mixes positions.
 #[derive(Clone, Debug)]
 enum Mixer {
-    Attention {
-        attention: Attention,
-        eps: f64,
-    },
+    /// Self-attention over all positions, with rotary positions where the configuration has them.
+    Attention(AttentionNorm),
     /// A SwiGLU over the sequence axis. Its norm is over positions too, not over features: the reference normalises what it has transposed.
     Sequence(SwiGluNorm),
 }
@@ -51,7 +49,13 @@ impl Block {
             SwiGluNorm::new(over, weight("gate_up")?, weight("down")?, eps)
         };
         let mixer = match config.variant {
-            Variant::Att => Mixer::Attention { attention: Attention::new(config, positions, prefix, weight)?, eps },
+            Variant::Att => {
+                let weight = |part: &str| weight(&format!("{prefix}.self_attn.{part}_proj.weight"));
+                let (qkv, output) = (weight("qkv")?, weight("o")?);
+                let rotary = || Rotary::new(positions, config.head_width(), config.rope_theta, qkv.device());
+                let rotary = (config.positions() == PosEncodings::Rope).then(rotary).transpose()?;
+                Mixer::Attention(AttentionNorm::new(config.num_heads, qkv, output, rotary, eps)?)
+            }
             Variant::Mlp => Mixer::Sequence(swiglu(Over::Positions, "mlp_t")?),
         };
         Ok(Self { mixer, features: swiglu(Over::Features, "mlp")? })
@@ -59,7 +63,7 @@ impl Block {
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let x = match &self.mixer {
-            Mixer::Attention { attention, eps } => residual_norm(x, &attention.forward(x)?, *eps)?,
+            Mixer::Attention(mixer) => mixer.forward(x)?,
             Mixer::Sequence(mixer) => mixer.forward(x)?,
         };
         self.features.forward(&x)

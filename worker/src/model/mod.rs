@@ -8,7 +8,6 @@
 //! * Positions are mixed by attention, or by a SwiGLU over the sequence axis.
 //! * A learned vector per puzzle is put before the tokens.
 
-mod attention;
 mod block;
 mod init;
 mod latents;

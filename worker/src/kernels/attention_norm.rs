@@ -1,0 +1,324 @@
+//! The other half of a block in one operation: self-attention, its residual and the norm after it.
+//!
+//! Examples are taken some at a time, so that what is between two products stays in the cache. Queries, keys and values of their tokens are
+//! one product; they are put together head by head, and turned to their positions on the way, so that each head of each example is a
+//! matrix of its own.
+
+use std::sync::OnceLock;
+
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+
+use super::{
+    buffer::Buffer,
+    heads::{Heads, PARTS},
+    matmul::{Matrix, multiply},
+    norm, plain,
+    rotary::{Rotary, Tables},
+    slices::{read, read_three, slice},
+    softmax,
+    tally::Tally,
+    vectorized,
+};
+
+/// Tokens that are computed at once, as far as one example does not have more: few enough for the second-level cache, many enough that the
+/// weights are packed rarely.
+const TOKENS: usize = 512;
+
+/// `norm(x + output·attention(qkv·x))`: full bidirectional multi-head self-attention, with rotary positions where there are such, and
+/// `norm(h) = h / √(mean(h²) + eps)` over the features and without weights, as published. A clone is on the same weights.
+#[derive(Clone, Debug)]
+pub struct AttentionNorm {
+    heads: usize,
+    /// `[3·heads·head_width, width]`: queries, keys, values, each head by head.
+    qkv: Tensor,
+    /// `[width, heads·head_width]`.
+    output: Tensor,
+    rotary: Option<Rotary>,
+    eps: f64,
+    /// Where the weights' gradients are added up, if they are variables on the CPU.
+    tally: Option<Tally>,
+}
+
+impl AttentionNorm {
+    /// On the weights `qkv` (`[3·heads·head_width, width]`) and `output` (`[width, heads·head_width]`), which are both variables or both
+    /// none. Rotary tables have as many positions as what is attended to.
+    ///
+    /// # Errors
+    /// When an operation fails.
+    pub fn new(heads: usize, qkv: Tensor, output: Tensor, rotary: Option<Rotary>, eps: f64) -> Result<Self> {
+        let is_trained = qkv.is_variable() && qkv.device().is_cpu();
+        let tally = is_trained.then(|| Tally::new(&qkv, &output)).transpose()?;
+        Ok(Self { heads, qkv, output, rotary, eps, tally })
+    }
+
+    /// `[batch, positions, width]` to the same.
+    ///
+    /// # Errors
+    /// When shapes do not fit, or the values are not f32.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        if !x.device().is_cpu() {
+            return plain::attention_norm(self.heads, x, &self.qkv, &self.output, self.rotary.as_ref(), self.eps);
+        }
+        let x = x.contiguous()?;
+        match &self.tally {
+            Some(tally) => x.apply_op2(&tally.token, Operation { half: self.clone(), saved: Some(OnceLock::new()) }),
+            // Of its second argument the operation reads nothing.
+            None => x.apply_op2_no_bwd(&x, &Operation { half: self.clone(), saved: None }),
+        }
+    }
+}
+
+/// One use.
+struct Operation {
+    half: AttentionNorm,
+    /// What the backward pass needs, if there will be one.
+    saved: Option<OnceLock<Vec<Kept>>>,
+}
+
+/// What is kept of the examples of one part.
+struct Kept {
+    /// Queries, keys and values, turned to their positions: for each head of each example three matrices, `[positions, head_width]`.
+    heads: Buffer,
+    /// What each query takes of each key's value, `[positions, positions]` for each head of each example.
+    shares: Buffer,
+    /// What the heads give, `[tokens, inner]`.
+    mixed: Buffer,
+    /// What each token's vector was multiplied by in the norm.
+    inverses: Buffer,
+}
+
+impl Kept {
+    fn new(cut: Cut) -> Self {
+        let heads = cut.heads.examples * cut.heads.heads;
+        Self {
+            heads: Buffer::new(heads * PARTS * cut.heads.matrix()),
+            shares: Buffer::new(heads * cut.square()),
+            mixed: Buffer::new(cut.tokens() * cut.heads.inner()),
+            inverses: Buffer::new(cut.tokens()),
+        }
+    }
+}
+
+/// How `[batch, positions, width]` is cut into parts of some examples that are computed one after the other.
+#[derive(Clone, Copy)]
+struct Cut {
+    width: usize,
+    /// Of the examples of one part.
+    heads: Heads,
+}
+
+impl Cut {
+    fn new(half: &AttentionNorm, at: &Layout) -> Result<Self> {
+        let (batch, positions, width) = at.shape().dims3()?;
+        let (outer, inner) = half.output.dims2()?;
+        if width != outer || half.qkv.dims() != [PARTS * inner, outer] || inner % half.heads != 0 {
+            let (qkv, output) = (half.qkv.shape(), half.output.shape());
+            candle_core::bail!("weights of {qkv:?} and {output:?} are not for {} heads on {width} values", half.heads);
+        }
+        if half.rotary.as_ref().is_some_and(|rotary| rotary.positions() != positions) {
+            candle_core::bail!("the rotary tables are not for {positions} positions");
+        }
+        let examples = (TOKENS / positions).clamp(1, batch);
+        Ok(Self { width, heads: Heads { examples, positions, heads: half.heads, head_width: inner / half.heads } })
+    }
+
+    /// The same for the part that has `values` values: the last one may be smaller.
+    fn of(self, values: usize) -> Self {
+        let heads = Heads { examples: values / (self.heads.positions * self.width), ..self.heads };
+        Self { heads, ..self }
+    }
+
+    fn tokens(self) -> usize {
+        self.heads.examples * self.heads.positions
+    }
+
+    /// Numbers of the scores or shares of one head of one example.
+    fn square(self) -> usize {
+        self.heads.positions * self.heads.positions
+    }
+
+    /// One matrix of a head of an example.
+    fn head_matrix<T: AsRef<[f32]>>(self, values: T) -> Matrix<T> {
+        Matrix::by_rows(values, self.heads.positions, self.heads.head_width)
+    }
+
+    /// Scores or shares of a head of an example: a row for each query.
+    fn square_matrix<T: AsRef<[f32]>>(self, values: T) -> Matrix<T> {
+        Matrix::by_rows(values, self.heads.positions, self.heads.positions)
+    }
+
+    fn forward(self, x: &[f32], out: &mut [f32], weights: Weights<'_>, eps: f32) -> Kept {
+        let (tokens, inner) = (self.tokens(), self.heads.inner());
+        let mut kept = Kept::new(self);
+        let mut rows = Buffer::new(tokens * PARTS * inner);
+        let by_rows = Matrix::by_rows(&mut *rows, tokens, PARTS * inner);
+        multiply(by_rows, Matrix::by_rows(x, tokens, self.width), self.qkv(weights).t(), false);
+        vectorized(
+            #[inline(always)]
+            || self.heads.split(&rows, &mut kept.heads, weights.tables),
+        );
+        let mut given = Buffer::new(kept.mixed.len());
+        let heads = kept.heads.chunks_exact(PARTS * self.heads.matrix()).zip(kept.shares.chunks_exact_mut(self.square()));
+        for ((qkv, shares), given) in heads.zip(given.chunks_exact_mut(self.heads.matrix())) {
+            let [q, k, v] = self.parts(qkv);
+            multiply(self.square_matrix(&mut *shares), q, k.t(), false);
+            vectorized(
+                #[inline(always)]
+                || softmax::forward(shares, self.heads.positions, self.scale()),
+            );
+            multiply(self.head_matrix(given), self.square_matrix(&*shares), v, false);
+        }
+        vectorized(
+            #[inline(always)]
+            || self.heads.join(&given, &mut kept.mixed, None),
+        );
+        let mixed = Matrix::by_rows(&*kept.mixed, tokens, inner);
+        multiply(Matrix::by_rows(&mut *out, tokens, self.width), mixed, self.output(weights).t(), false);
+        vectorized(
+            #[inline(always)]
+            || norm::rows(x, out, &mut kept.inverses, eps),
+        );
+        kept
+    }
+
+    /// Writes the gradient by x to `by_x`, and adds those by the weights.
+    fn backward(self, given: &Given, weights: Weights<'_>, [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
+        let (tokens, inner, width) = (self.tokens(), self.heads.inner(), self.width);
+        vectorized(
+            #[inline(always)]
+            || norm::rows_backward(given.y, given.g, &given.kept.inverses, by_x),
+        );
+        let by_sum = Matrix::by_rows(&*by_x, tokens, width);
+        multiply(Matrix::by_rows(by_output, width, inner), by_sum.t(), Matrix::by_rows(&*given.kept.mixed, tokens, inner), true);
+        let mut by_mixed = Buffer::new(tokens * inner);
+        multiply(Matrix::by_rows(&mut *by_mixed, tokens, inner), by_sum, self.output(weights), false);
+        let by_rows = self.backward_of_heads(given.kept, &by_mixed, weights.tables);
+        let by_rows = Matrix::by_rows(&*by_rows, tokens, PARTS * inner);
+        multiply(Matrix::by_rows(by_qkv, PARTS * inner, width), by_rows.t(), Matrix::by_rows(given.x, tokens, width), true);
+        multiply(Matrix::by_rows(by_x, tokens, width), by_rows, self.qkv(weights), true);
+    }
+
+    /// The gradient by what the first product gave, from `by_mixed`, that by what the heads gave.
+    fn backward_of_heads(self, kept: &Kept, by_mixed: &[f32], tables: Option<Tables<'_>>) -> Buffer {
+        let mut by_given = Buffer::new(by_mixed.len());
+        vectorized(
+            #[inline(always)]
+            || self.heads.split(by_mixed, &mut by_given, None),
+        );
+        let mut by_heads = Buffer::new(kept.heads.len());
+        let mut by_scores = Buffer::new(self.square());
+        let heads = kept.heads.chunks_exact(PARTS * self.heads.matrix()).zip(kept.shares.chunks_exact(self.square()));
+        let gradients = by_given.chunks_exact(self.heads.matrix()).zip(by_heads.chunks_exact_mut(PARTS * self.heads.matrix()));
+        for ((qkv, shares), (g, by_qkv)) in heads.zip(gradients) {
+            let ([q, k, v], g) = (self.parts(qkv), self.head_matrix(g));
+            let (by_q, by_kv) = by_qkv.split_at_mut(self.heads.matrix());
+            let (by_k, by_v) = by_kv.split_at_mut(self.heads.matrix());
+            multiply(self.head_matrix(by_v), self.square_matrix(shares).t(), g, false);
+            multiply(self.square_matrix(&mut *by_scores), g, v.t(), false);
+            vectorized(
+                #[inline(always)]
+                || softmax::backward(shares, &mut by_scores, self.heads.positions, self.scale()),
+            );
+            multiply(self.head_matrix(by_q), self.square_matrix(&*by_scores), k, false);
+            multiply(self.head_matrix(by_k), self.square_matrix(&*by_scores).t(), q, false);
+        }
+        let mut by_rows = Buffer::new(by_heads.len());
+        vectorized(
+            #[inline(always)]
+            || self.heads.join(&by_heads, &mut by_rows, tables),
+        );
+        by_rows
+    }
+
+    fn qkv(self, weights: Weights<'_>) -> Matrix<&[f32]> {
+        Matrix::by_rows(weights.qkv, PARTS * self.heads.inner(), self.width)
+    }
+
+    fn output(self, weights: Weights<'_>) -> Matrix<&[f32]> {
+        Matrix::by_rows(weights.output, self.width, self.heads.inner())
+    }
+
+    /// Queries, keys and values of a head of an example.
+    fn parts(self, qkv: &[f32]) -> [Matrix<&[f32]>; PARTS] {
+        [0, 1, 2].map(|part| self.head_matrix(&qkv[part * self.heads.matrix()..][..self.heads.matrix()]))
+    }
+
+    fn scale(self) -> f32 {
+        (1.0 / (self.heads.head_width as f64).sqrt()) as f32
+    }
+}
+
+/// What all parts are computed with.
+#[derive(Clone, Copy)]
+struct Weights<'a> {
+    qkv: &'a [f32],
+    output: &'a [f32],
+    tables: Option<Tables<'a>>,
+}
+
+/// What the backward pass of one part reads: x, the result y and its gradient g, and what was kept.
+struct Given<'a> {
+    x: &'a [f32],
+    y: &'a [f32],
+    g: &'a [f32],
+    kept: &'a Kept,
+}
+
+impl Operation {
+    fn weights<R>(&self, with: impl FnOnce(Weights<'_>) -> R) -> Result<R> {
+        let with = |tables: Option<Tables<'_>>| {
+            read(&self.half.qkv, |qkv| read(&self.half.output, |output| with(Weights { qkv, output, tables })))?
+        };
+        match &self.half.rotary {
+            Some(rotary) => rotary.read(|tables| with(Some(tables)))?,
+            None => with(None),
+        }
+    }
+}
+
+impl CustomOp2 for Operation {
+    fn name(&self) -> &'static str {
+        "attention-norm"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, at: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (x, eps) = (slice(x, at)?, self.half.eps as f32);
+        let cut = Cut::new(&self.half, at)?;
+        let values = cut.tokens() * cut.width;
+        let mut out = vec![0.0; x.len()];
+        let mut all_kept = Vec::new();
+        self.weights(|weights| {
+            for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
+                let kept = cut.of(x.len()).forward(x, out, weights, eps);
+                // Without a backward pass the next part takes the same memory.
+                if self.saved.is_some() {
+                    all_kept.push(kept);
+                }
+            }
+        })?;
+        if let Some(saved) = &self.saved {
+            // One operation runs forward once, so the cell is empty here.
+            saved.get_or_init(|| all_kept);
+        }
+        Ok((CpuStorage::F32(out), at.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, token: &Tensor, y: &Tensor, g: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let (Some(saved), Some(tally)) = (self.saved.as_ref().and_then(OnceLock::get), &self.half.tally) else {
+            candle_core::bail!("nothing was saved for the backward pass");
+        };
+        let cut = Cut::new(&self.half, x.layout())?;
+        let values = cut.tokens() * cut.width;
+        let mut by_x = vec![0.0; x.elem_count()];
+        let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: Weights<'_>| {
+            tally.add([weights.qkv.len(), weights.output.len()], |by_qkv, by_output| {
+                let parts = x.chunks(values).zip(y.chunks(values)).zip(g.chunks(values)).zip(by_x.chunks_mut(values));
+                for ((((x, y), g), by_x), kept) in parts.zip(saved) {
+                    cut.of(x.len()).backward(&Given { x, y, g, kept }, weights, [&mut *by_qkv, &mut *by_output], by_x);
+                }
+            });
+        };
+        self.weights(|weights| read_three([x, y, g], |[x, y, g]| add(x, y, g, weights)))??;
+        Ok((Some(Tensor::from_vec(by_x, x.shape(), &Device::Cpu)?), Some(token.zeros_like()?)))
+    }
+}
