@@ -10,6 +10,7 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 use super::{
     buffer::Buffer,
+    choice::is_fused,
     heads::{Heads, PARTS},
     matmul::{Matrix, multiply},
     norm, plain,
@@ -56,7 +57,7 @@ impl AttentionNorm {
     /// # Errors
     /// When shapes do not fit, or the values are not f32.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !is_fused(x) {
             return plain::attention_norm(self.heads, x, &self.qkv, &self.output, self.rotary.as_ref(), self.eps);
         }
         let x = x.contiguous()?;

@@ -5,11 +5,11 @@ use gemm::Parallelism;
 /// A matrix in a slice, without gaps.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<T> {
-    values: T,
-    rows: usize,
-    columns: usize,
+    pub(super) values: T,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
     /// Whether a row's values lie side by side, rather than a column's.
-    by_rows: bool,
+    pub(super) by_rows: bool,
 }
 
 impl<T: AsRef<[f32]>> Matrix<T> {

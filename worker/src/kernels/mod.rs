@@ -3,6 +3,7 @@
 
 mod attention_norm;
 mod buffer;
+mod choice;
 mod gate;
 mod heads;
 pub mod math;
@@ -19,6 +20,7 @@ mod tally;
 mod vectorized;
 
 pub use attention_norm::AttentionNorm;
+pub use choice::plainly;
 pub use rotary::Rotary;
 pub use swiglu_norm::{Over, SwiGluNorm};
 pub use vectorized::vectorized;

@@ -10,6 +10,7 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 use super::{
     buffer::Buffer,
+    choice::is_fused,
     gate,
     matmul::{Matrix, multiply},
     norm, plain,
@@ -60,7 +61,7 @@ impl SwiGluNorm {
     /// # Errors
     /// When shapes do not fit, or the values are not f32.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !is_fused(x) {
             return plain::swiglu_norm(self.over, x, &self.gate_up, &self.down, self.eps);
         }
         let x = x.contiguous()?;
