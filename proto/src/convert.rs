@@ -1,4 +1,6 @@
-//! Data sets and programs between their typed form and their message.
+//! Data sets and programs between their typed form and their message, and what attempts are called.
+
+use std::fmt;
 
 use crate::{
     dataset::{DataFile, Dataset, Format, Task, benchmark},
@@ -21,6 +23,14 @@ pub struct Malformed {
 
 fn malformed(field: &'static str, problem: impl Into<String>) -> Malformed {
     Malformed { field, problem: problem.into() }
+}
+
+impl fmt::Display for v1::AttemptRef {
+    /// For people, whom its token does not concern.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sweep, trial, replicate, attempt, token: _ } = self;
+        write!(out, "{sweep}/{trial}.{replicate}#{attempt}")
+    }
 }
 
 impl From<&Dataset> for v1::Dataset {

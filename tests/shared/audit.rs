@@ -33,11 +33,12 @@ pub const RULES: [Rule; 8] = [
     (
         "a metric point of a counted attempt that is missing or should not be, by what the first, undisturbed sweep has",
         "WITH counted AS (
-           SELECT a.id AS attempt, a.resumed_step, r.sweep_sequence AS sweep, t.number AS trial, r.replicate
-           FROM results o JOIN attempts a ON a.id = o.attempt_id JOIN replicates r ON r.id = o.replicate_id JOIN trials t ON t.id = r.trial_id),
+           SELECT a.id AS attempt, a.resumed_step, r.sweep_sequence AS sweep, t.number AS trial, r.replicate, b.number AS extends
+           FROM results o JOIN attempts a ON a.id = o.attempt_id JOIN replicates r ON r.id = o.replicate_id JOIN trials t ON t.id = r.trial_id
+           LEFT JOIN trials b ON b.id = t.extends_id),
          expected AS (
            SELECT c.attempt, p.name, p.step FROM counted c
-           JOIN counted f ON f.sweep = 1 AND f.trial = c.trial AND f.replicate = c.replicate
+           JOIN counted f ON f.sweep = 1 AND f.trial IN (c.trial, c.extends) AND f.replicate = c.replicate
            JOIN metric_points p ON p.attempt_id = f.attempt WHERE p.step > c.resumed_step),
          found AS (SELECT c.attempt, p.name, p.step FROM counted c JOIN metric_points p ON p.attempt_id = c.attempt)
          SELECT 'missing', * FROM (SELECT * FROM expected EXCEPT SELECT * FROM found)

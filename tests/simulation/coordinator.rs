@@ -7,7 +7,11 @@ use tinysweep_coordinator::{
     server::{Opened, Settings},
 };
 
-use crate::{machine, network, scene::Scene};
+use crate::{
+    machine,
+    network::{self, COORDINATOR},
+    scene::Scene,
+};
 
 /// Serves until the host crashes.
 pub async fn serve(scene: Arc<Scene>) -> turmoil::Result {
@@ -17,6 +21,9 @@ pub async fn serve(scene: Arc<Scene>) -> turmoil::Result {
         token: network::address().token,
         ..Settings::new(scene.data_dir())
     };
-    let opened = Opened::open(settings, Machine::Simulated(Arc::new(machine::Machine(scene)))).await?;
-    Ok(opened.serve(network::listen().await?, pending()).await?)
+    let opened = Opened::open(settings, Machine::Simulated(Arc::new(machine::Machine(scene.clone())))).await?;
+    tokio::select! {
+        served = opened.serve(network::listen().await?, pending()) => Ok(served?),
+        never = scene.stands_still(COORDINATOR) => match never {},
+    }
 }

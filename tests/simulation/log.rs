@@ -44,6 +44,11 @@ pub fn note(at: Duration, text: &str) {
     LINES.with_borrow_mut(|lines| lines.push(format!("{:9.3} {text}", at.as_secs_f64())));
 }
 
+/// What is in the lines that have `words` in them, after these.
+pub fn after(words: &str) -> Vec<String> {
+    LINES.with_borrow(|lines| lines.iter().filter_map(|line| Some(line.split_once(words)?.1.to_owned())).collect())
+}
+
 struct Writer;
 
 #[derive(Default)]
@@ -59,7 +64,9 @@ impl Visit for Line {
 impl Subscriber for Writer {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         let ours = ["tinysweep", "simulation"].iter().any(|ours| metadata.target().starts_with(ours));
-        metadata.is_event() && ours && *metadata.level() <= Level::INFO
+        // What is acknowledged must never be lost.
+        let level = if metadata.target() == "tinysweep_worker::outbox" { Level::DEBUG } else { Level::INFO };
+        metadata.is_event() && ours && *metadata.level() <= level
     }
 
     fn event(&self, event: &Event<'_>) {

@@ -17,7 +17,10 @@ use tokio::{
     task::coop::unconstrained,
 };
 
-use crate::scene::{Scene, Weather};
+use crate::{
+    plan::Fault,
+    scene::{Scene, Weather},
+};
 
 /// What the store's pool of connections spawns runs here, in real time, not in the simulated runtime, which stands still meanwhile.
 static BESIDE: LazyLock<Runtime> = LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
@@ -67,7 +70,10 @@ impl Simulated for Machine {
         if self.0.disk_fails.load(Ordering::Relaxed) {
             return Err(io::Error::other("the disk does not answer"));
         }
-        self.0.power.synced(log);
+        let lies = self.0.plan.fault == Some(Fault::LiesAboutSync) && self.0.weather() == Weather::Storm;
+        if !lies {
+            self.0.power.synced(log);
+        }
         Ok(())
     }
 }

@@ -9,6 +9,10 @@ use crate::dice::Dice;
 pub enum Fault {
     /// Trials that are to go on from a state go on with another one.
     ForgetsState,
+    /// Once the storm has begun, the coordinator's disk says that it has synced, and has not.
+    LiesAboutSync,
+    /// The store forgets which events it has taken.
+    ForgetsEvents,
 }
 
 /// What a run is like.

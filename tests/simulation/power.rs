@@ -1,8 +1,15 @@
-//! Power cuts: what was written and not synced is gone, or some of it.
+//! Power cuts: what was written and not synced is gone, or some of it. What was acknowledged to a worker is not.
 
-use std::{fs, path::Path, sync::Mutex};
+use std::{collections::BTreeSet, fs, path::Path, sync::Mutex};
 
-use crate::scene::Scene;
+use crate::{log, scene::Scene, sql};
+
+/// The ends and the states of attempts, as workers call them when they are acknowledged.
+const PROMISES: &str = "
+    WITH named AS (SELECT a.*, 'attempt=' || s.id || '/' || t.number || '.' || r.replicate || '#' || a.number || ' token=' || a.token AS name
+      FROM attempts a JOIN replicates r ON r.id = a.replicate_id JOIN trials t ON t.id = r.trial_id JOIN sweeps s ON s.sequence = t.sweep_sequence)
+    SELECT name, 'is ' || state FROM named WHERE state <> 'running'
+    UNION ALL SELECT name || ' step=' || c.step, 'has this state' FROM named JOIN checkpoints c ON c.attempt_id = named.id";
 
 /// Bytes of the header of a write-ahead log.
 const HEADER: u64 = 32;
@@ -51,8 +58,23 @@ impl Remains {
 
     /// Puts it in the place of what is there. Nobody may have the store open.
     pub fn restore(self, scene: &Scene) {
+        let before = promises(scene);
+        self.put(scene);
+        let (after, acknowledged) = (promises(scene), log::after("outbox: an end is acknowledged "));
+        let acknowledged: BTreeSet<_> = acknowledged.into_iter().chain(log::after("outbox: a state is acknowledged ")).collect();
+        // What was acknowledged and is not in the store did not count.
+        for lost in before.difference(&after).filter(|promise| acknowledged.contains(&promise[0])) {
+            scene.find(format!("{lost:?} was acknowledged and is lost"));
+        }
+    }
+
+    fn put(self, scene: &Scene) {
         fs::write(scene.store(), self.database).unwrap();
         fs::write(scene.store().with_extension("db-wal"), self.log).unwrap();
         let _ = fs::remove_file(scene.store().with_extension("db-shm"));
     }
+}
+
+fn promises(scene: &Scene) -> BTreeSet<Vec<String>> {
+    sql::rows(&scene.store(), PROMISES).into_iter().collect()
 }

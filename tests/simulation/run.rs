@@ -15,7 +15,7 @@ use crate::{
     coordinator,
     log::{self, Log},
     network::COORDINATOR,
-    plan::Plan,
+    plan::{Fault, Plan},
     scene::{Scene, Weather},
     sql,
     storm::{self, Storm},
@@ -41,7 +41,7 @@ pub struct Ended {
 }
 
 /// Beside what holds for every store: each step that counts was reported by the run that belongs to its attempt.
-const RULES: [Rule; 3] = [
+const RULES: [Rule; 4] = [
     (
         "an attempt with points of several runs",
         "SELECT attempt_id, COUNT(DISTINCT value) FROM metric_points WHERE name = 'train/run' GROUP BY attempt_id HAVING COUNT(DISTINCT value) > 1",
@@ -49,6 +49,10 @@ const RULES: [Rule; 3] = [
     (
         "a run with points in several attempts",
         "SELECT value, COUNT(DISTINCT attempt_id) FROM metric_points WHERE name = 'train/run' GROUP BY value HAVING COUNT(DISTINCT attempt_id) > 1",
+    ),
+    (
+        "a line that its attempt has said once, and the store has more often",
+        "SELECT attempt_id, text, COUNT(*) FROM log_lines WHERE text LIKE 'at step %' GROUP BY attempt_id, text HAVING COUNT(*) > 1",
     ),
     (
         "a step of a completed replicate that none of its attempts has reported",
@@ -59,6 +63,11 @@ const RULES: [Rule; 3] = [
          EXCEPT SELECT a.replicate_id, p.step FROM attempts a JOIN metric_points p ON p.attempt_id = a.id",
     ),
 ];
+
+/// Sets the cursor of a worker back whenever it has moved.
+const FORGETS_EVENTS: &str = "
+    CREATE TRIGGER forgets_events AFTER UPDATE OF applied_seq ON workers
+    BEGIN UPDATE workers SET applied_seq = OLD.applied_seq WHERE id = NEW.id; END";
 
 thread_local! {
     static PANICS: Cell<u64> = const { Cell::new(0) };
@@ -147,6 +156,9 @@ fn simulate(scene: &Arc<Scene>, sim: &mut Sim<'_>) -> Result<(), String> {
         if sim.elapsed() > PATIENCE {
             return Err("the first sweep does not end".into());
         }
+    }
+    if scene.plan.fault == Some(Fault::ForgetsEvents) {
+        sql::rows(&scene.store(), FORGETS_EVENTS);
     }
     let mut storm = Storm::new(scene.clone(), sim.elapsed());
     let end = sim.elapsed() + scene.plan.storm;

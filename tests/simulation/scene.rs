@@ -1,6 +1,8 @@
 //! What all who act in a run have in common.
 
 use std::{
+    collections::BTreeSet,
+    convert::Infallible,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -11,12 +13,18 @@ use std::{
 
 use tempfile::TempDir;
 use tinysweep_worker::leave::Leave;
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    time::{advance, sleep},
+};
 
 use crate::{dice::Dice, jobs::Jobs, plan::Plan, power::Power};
 
 /// When every run begins by the wall clock, in ms since 1970.
 const EPOCH_MS: i64 = 1_800_000_000_000;
+
+/// How long a host stands still that was stopped.
+const STANDSTILL: Duration = Duration::from_secs(3600);
 
 /// How wild it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +52,8 @@ pub struct Scene {
     pub disk_is_slow: AtomicBool,
     /// The disk cannot sync.
     pub disk_fails: AtomicBool,
+    /// Hosts that are to stand still.
+    stopped: Mutex<BTreeSet<String>>,
     /// Tell workers to leave, where they can be told.
     wishes: Mutex<Vec<Option<watch::Sender<Leave>>>>,
     findings: Mutex<Vec<String>>,
@@ -66,6 +76,7 @@ impl Scene {
             clock_off: AtomicI64::new(0),
             disk_is_slow: AtomicBool::new(false),
             disk_fails: AtomicBool::new(false),
+            stopped: Mutex::default(),
             wishes: Mutex::new(vec![None; plan.workers]),
             findings: Mutex::default(),
             plan,
@@ -107,6 +118,21 @@ impl Scene {
     pub fn now_ms(&self) -> i64 {
         let elapsed = turmoil::sim_elapsed().unwrap_or_default().as_millis() as i64;
         EPOCH_MS + elapsed + self.clock_off.load(Ordering::Relaxed)
+    }
+
+    /// Stops a host for an hour, of which it knows nothing; to the others it is silent for as long as its messages are held.
+    pub fn stop(&self, host: String) {
+        lock(&self.stopped).insert(host);
+    }
+
+    /// Stops this host, where that is asked for, by having its clock go on.
+    pub async fn stands_still(&self, host: &str) -> Infallible {
+        loop {
+            sleep(Duration::from_millis(20)).await;
+            if lock(&self.stopped).remove(host) {
+                advance(STANDSTILL).await;
+            }
+        }
     }
 
     /// A worker can be told to leave.

@@ -88,7 +88,7 @@ impl Storm {
         let victim = scene.below(scene.plan.workers as u64) as usize;
         // At times for longer than a lease.
         let after = scene.ms(100, 2000 * u64::from(scene.plan.lease_secs));
-        let what = match scene.below(12) {
+        let what = match scene.below(14) {
             0 | 1 => {
                 self.crash_worker(sim, victim, now);
                 "it crashes"
@@ -134,15 +134,29 @@ impl Storm {
                 scene.clock_off.store(scene.below(4 * HOUR_MS as u64) as i64 - 2 * HOUR_MS, Ordering::Relaxed);
                 "the coordinator's clock is set"
             }
-            _ if scene.below(2) == 0 => {
+            11 if scene.below(2) == 0 => {
                 scene.disk_is_slow.store(true, Ordering::Relaxed);
                 self.later(now, after, Remedy::SpeedUpDisk);
                 "the coordinator's disk is slow"
             }
-            _ => {
+            11 => {
                 scene.disk_fails.store(true, Ordering::Relaxed);
                 self.later(now, after, Remedy::MendDisk);
                 "the coordinator's disk does not sync"
+            }
+            12 => {
+                sim.hold(name(victim), COORDINATOR);
+                self.later(now, after, Remedy::Release(victim));
+                scene.stop(name(victim));
+                "it stands still for an hour"
+            }
+            _ => {
+                for worker in 0..scene.plan.workers {
+                    sim.hold(name(worker), COORDINATOR);
+                    self.remedies.insert((now + after, u64::MAX / 2 - worker as u64), Remedy::Release(worker));
+                }
+                scene.stop(COORDINATOR.to_owned());
+                "the coordinator stands still for an hour"
             }
         };
         log::note(now, &format!("strike at worker {victim}: {what}"));

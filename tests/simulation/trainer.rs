@@ -6,7 +6,7 @@ use tinysweep_proto::{
     config,
     v1::{AttemptRef, Completed, FailureKind, Lease, MetricPoint, Progress, Series, worker_event::Event},
 };
-use tinysweep_worker::assignment::{self, Assignment, Order, Said, failed, handed_back};
+use tinysweep_worker::assignment::{self, Assignment, Order, Said, failed, handed_back, log_line};
 use tokio::{
     sync::{mpsc::UnboundedSender, watch},
     time::{Instant, sleep},
@@ -172,5 +172,6 @@ impl Trainer {
         let points = vec![point("train/lm_loss", (self.sum % 1000) as f64 / 1000.0), point(RUN_METRIC, run as f64)];
         let attempt = Some(self.attempt.clone());
         self.say(Said::Event(Event::Progress(Progress { attempt, step, total_steps, points, ..Progress::default() })));
+        self.say(Said::Event(log_line(&self.attempt, format!("at step {step}"))));
     }
 }

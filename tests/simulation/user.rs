@@ -7,8 +7,9 @@ use tinysweep_proto::{
     connect::Connection,
     hex,
     v1::{
-        ControlSweepRequest, DataFile, Dataset, ListSweepsRequest, PutArtifactRequest, SubmitSweepRequest, Sweep, SweepState, SweepVerb,
-        artifact_service_client::ArtifactServiceClient, sweep_service_client::SweepServiceClient,
+        ControlSweepRequest, DataFile, Dataset, ExtendSweepRequest, ListSweepsRequest, PutArtifactRequest, SubmitSweepRequest, Sweep,
+        SweepState, SweepVerb, TrialNumbers, artifact_service_client::ArtifactServiceClient, extend_sweep_request::Which,
+        sweep_service_client::SweepServiceClient,
     },
 };
 use tokio::time::{sleep, timeout};
@@ -22,6 +23,8 @@ use crate::{
 
 /// Puzzles of every sweep.
 const PUZZLES: &[u8] = b"question,answer\n12.4341.2.4343.1,1234341221434321\n1.3434..21.3.321,1234341221434321\n";
+/// Steps of trials that are extended, of twelve.
+const EXTENDED_STEPS: u64 = 18;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -31,6 +34,13 @@ pub async fn work(scene: Arc<Scene>) -> turmoil::Result {
     let dataset = user.dataset().await;
     user.submit(&dataset).await;
     while !user.sweeps().await.iter().any(|sweep| sweep.state() == SweepState::Completed) {
+        sleep(Duration::from_millis(500)).await;
+    }
+    let first = user.sweeps().await.remove(0).id;
+    while !user.extend(first.clone()).await {
+        user.idle(50, 500).await;
+    }
+    while user.sweeps().await.iter().any(|sweep| sweep.state() != SweepState::Completed) {
         sleep(Duration::from_millis(500)).await;
     }
     // What was said last is acknowledged too, and on the disk.
@@ -124,13 +134,24 @@ impl User {
         let choices = (sweeps.len() as u64).saturating_sub(1);
         if choices > 0 && self.scene.below(2) == 0 {
             let sweep = sweeps[self.scene.below(choices) as usize].id.clone();
-            self.control(sweep, verb).await;
+            if self.scene.below(3) == 0 {
+                self.extend(sweep).await;
+            } else {
+                self.control(sweep, verb).await;
+            }
         }
     }
 
     async fn control(&mut self, sweep: String, verb: SweepVerb) {
         let request = ControlSweepRequest { sweep, verb: verb.into() };
         self.call(async |connection| SweepServiceClient::new(connection).control_sweep(request).await.map(drop)).await;
+    }
+
+    /// Extends both trials of a sweep at once, so that extensions have the same numbers in every sweep. Refused until both have results.
+    async fn extend(&mut self, sweep: String) -> bool {
+        let which = Some(Which::Trials(TrialNumbers { numbers: vec![0, 1] }));
+        let request = ExtendSweepRequest { sweep, steps: EXTENDED_STEPS, which };
+        self.call(async |connection| SweepServiceClient::new(connection).extend_sweep(request).await.map(drop)).await.is_some()
     }
 
     async fn has_all_ended(&mut self) -> bool {

@@ -19,13 +19,21 @@ pub fn name(index: usize) -> String {
 
 /// Works, life after life, until the host crashes.
 pub async fn work(scene: Arc<Scene>, index: usize) -> turmoil::Result {
+    let name = name(index);
+    tokio::select! {
+        refused = live(&scene, index) => refused,
+        never = scene.stands_still(&name) => match never {},
+    }
+}
+
+async fn live(scene: &Arc<Scene>, index: usize) -> turmoil::Result {
     loop {
         let (wish, leave) = watch::channel(Leave::Stay);
         scene.listens(index, wish);
         let seed = scene.random();
         let means = Means { connect: Box::new(|address| Box::pin(network::connect(address))), seed };
         let trainers = Arc::new(Trainers { scene: scene.clone(), life: format!("{}-{seed:x}", name(index)) });
-        match run_by(means, settings(&scene, index), trainers, leave).await {
+        match run_by(means, settings(scene, index), trainers, leave).await {
             Ok(()) | Err(AgentError::Unreachable(_)) => sleep(scene.ms(100, 2000)).await,
             Err(AgentError::Refused(reason)) => {
                 scene.find(format!("the coordinator refuses {}: {reason}", name(index)));

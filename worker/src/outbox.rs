@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use tinysweep_proto::v1::{AttemptRef, Checkpointed, LogLines, Progress, WorkerEvent, worker_event::Event};
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// The most metric points that one message carries.
 const POINTS_PER_MESSAGE: usize = 5_000;
@@ -122,7 +122,15 @@ impl Outbox {
             match event.event {
                 Some(Event::Progress(report)) => self.points -= report.points.len(),
                 Some(Event::LogLines(lines)) => self.log_bytes -= log_bytes(&lines),
-                _ => {}
+                Some(Event::Checkpointed(Checkpointed { attempt: Some(attempt), checkpoint: Some(checkpoint) })) => {
+                    debug!(%attempt, token = attempt.token, step = checkpoint.step, "a state is acknowledged");
+                }
+                Some(other) => {
+                    if let Some(attempt) = ended_attempt(&other) {
+                        debug!(%attempt, token = attempt.token, "an end is acknowledged");
+                    }
+                }
+                None => {}
             }
         }
     }
@@ -139,12 +147,17 @@ impl Outbox {
 
     /// Attempts whose end is not acknowledged: the coordinator still believes that they run.
     pub fn ended_attempts(&self) -> impl Iterator<Item = &AttemptRef> {
-        self.waiting.iter().filter_map(|event| match event.event.as_ref()? {
-            Event::Completed(completed) => completed.attempt.as_ref(),
-            Event::Failed(failed) => failed.attempt.as_ref(),
-            Event::HandedBack(back) => back.attempt.as_ref(),
-            _ => None,
-        })
+        self.waiting.iter().filter_map(|event| ended_attempt(event.event.as_ref()?))
+    }
+}
+
+/// The attempt whose end an event is.
+fn ended_attempt(event: &Event) -> Option<&AttemptRef> {
+    match event {
+        Event::Completed(completed) => completed.attempt.as_ref(),
+        Event::Failed(failed) => failed.attempt.as_ref(),
+        Event::HandedBack(back) => back.attempt.as_ref(),
+        _ => None,
     }
 }
 
