@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use tinysweep_proto::config::{
-    Augment, EvaluationConfig, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, States, TrainConfig, TrialConfig, Variant,
+    Augment, EvaluationConfig, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, Precision, States, TrainConfig, TrialConfig,
+    Variant,
 };
 use tinysweep_proto::dataset::Task;
 use tinysweep_worker::{
@@ -92,7 +93,9 @@ type Change = fn(&mut TrialConfig);
 
 #[test]
 fn every_variant_learns_four_puzzles_by_heart() {
-    let changes: [(&str, Change); 5] = [
+    let changes: [(&str, Change); 7] = [
+        ("products in bf16", |config| config.precision = Precision::Bf16),
+        ("products in bf16 where nothing is learned", |config| config.precision = Precision::Mixed),
         ("one state, AdamW, clipped", |config| {
             config.states = States::Single;
             (config.train.optimizer, config.train.grad_clip, config.train.schedule) = (Optimizer::AdamW, 1.0, LrSchedule::Linear);
@@ -264,8 +267,8 @@ fn go_on(config: &TrialConfig, seed: u64, state: &[u8], reporter: &mut dyn Repor
 /// the state gives the same weights, metrics and points, to the last bit.
 #[test]
 fn a_run_goes_on_from_its_state_to_the_same_bits() {
-    for variant in [Variant::Mlp, Variant::Att] {
-        let mut config = config(variant);
+    for (variant, precision) in [(Variant::Mlp, Precision::F32), (Variant::Att, Precision::F32), (Variant::Mlp, Precision::Bf16)] {
+        let mut config = TrialConfig { precision, ..config(variant) };
         (config.train.steps, config.augment) = (130, Some(Augment::Full)); // windows of two steps
         let mut whole = Cut::at(&[1, 25, 63, 130]);
         let outcome = train(&config, 7, &puzzles(), &puzzles(), &mut whole).unwrap();

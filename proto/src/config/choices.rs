@@ -104,6 +104,21 @@ pub enum Optimizer {
     AdamW,
 }
 
+/// What products by the blocks' weights are computed from, in training and in answering. Sums, everything between the products, weights and
+/// optimiser are in f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// What is known to learn as well as f32: so far that is f32 itself, on every machine.
+    Auto,
+    /// 32 bits, 24 of them of mantissa.
+    F32,
+    /// bf16, with its 8 bits of mantissa, where nothing is learned from a product; f32 in the calls with gradient.
+    Mixed,
+    /// bf16 in all blocks.
+    Bf16,
+}
+
 /// What the learning rates do after warm-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

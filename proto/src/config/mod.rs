@@ -14,7 +14,7 @@ mod presets;
 mod size;
 
 pub use check::{ConfigError, check, check_ranges};
-pub use choices::{Augment, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, PosEncodings, States, Variant};
+pub use choices::{Augment, GradientSpan, HaltRule, Loss, LrSchedule, Networks, Optimizer, PosEncodings, Precision, States, Variant};
 pub use names::{HYPER_PARAMETERS, HyperParameter, UnknownName, assign, canonical_path, nearest, parse};
 pub use presets::{PRESETS, Preset, UnknownPreset, preset};
 pub use size::{Size, inner_size, size};
@@ -81,6 +81,8 @@ pub struct TrialConfig {
     pub loss: Loss,
     /// Symmetries drawn for training examples; null is `full` for Sudoku and ARC and `none` for mazes, as published.
     pub augment: Option<Augment>,
+    /// What products by the blocks' weights are computed in.
+    pub precision: Precision,
     /// Optimisation.
     pub train: TrainConfig,
     /// Measurement.
@@ -169,6 +171,7 @@ impl Default for TrialConfig {
             rms_norm_eps: 1e-5,
             loss: Loss::Stablemax,
             augment: None,
+            precision: Precision::Auto,
             train: TrainConfig::default(),
             evaluation: EvaluationConfig::default(),
         }
@@ -252,6 +255,11 @@ impl TrialConfig {
             Rules::Maze(_) => Augment::None,
             Rules::Sudoku(_) | Rules::Arc => Augment::Full,
         })
+    }
+
+    /// What products are computed in: what is set, else f32, which depends on no machine.
+    pub fn products(&self) -> Precision {
+        if self.precision == Precision::Auto { Precision::F32 } else { self.precision }
     }
 
     /// T·(n+1)·layers, the paper's effective depth of one supervision step: how many blocks the answer has come through.

@@ -44,6 +44,7 @@ pub const HYPER_PARAMETERS: &[HyperParameter] = &[
     named("rms_norm_eps", &[]),
     named("loss", &["loss_type"]),
     named("augment", &[]),
+    named("precision", &[]),
     named("train.steps", &["steps"]),
     named("train.batch_size", &["batch_size", "global_batch_size"]),
     named("train.optimizer", &["optimizer"]),

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use rand::RngExt;
 use serde::Serialize;
 use tinysweep_proto::{
-    config::{Loss, Optimizer, TrainConfig, TrialConfig, Variant, inner_size},
+    config::{self, Loss, Optimizer, TrainConfig, TrialConfig, Variant, inner_size},
     dataset::DataShape,
 };
 use tinysweep_worker::{
@@ -40,7 +40,7 @@ pub struct TrainArgs {
     /// Compute threads
     #[arg(long, env = "TINYSWEEP_BENCH_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
-    /// Numbers that the step computes with
+    /// What products by the blocks' weights are computed in
     #[arg(long, value_enum, env = "TINYSWEEP_BENCH_PRECISION", default_value = "f32")]
     precision: Precision,
     /// Steps that are timed, after two that are not
@@ -70,6 +70,10 @@ pub enum Shape {
 enum Precision {
     /// 32-bit floats
     F32,
+    /// bf16 in the calls without gradient, f32 in those with it
+    Mixed,
+    /// bf16
+    Bf16,
 }
 
 /// What was measured. Stable: fields are added, never changed.
@@ -96,6 +100,7 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
     environment::ensure_threads(args.threads.into())?;
     let peak = fma_gflop_per_s(args.threads.into());
     let (config, shape) = args.shape.model();
+    let config = TrialConfig { precision: args.precision.into(), ..config };
     let (wall, cpu) = times(&config, shape, args.steps as usize)?;
     let gflop_per_s = gflop(&config, shape.seq_len) / wall * 1e3;
     let figures = Figures {
@@ -110,6 +115,16 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
         peak_rss_mib: process::peak_mib(Some(std::process::id())),
     };
     output::print(args.output, &figures::table(&figures)?, &figures)
+}
+
+impl From<Precision> for config::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Mixed => Self::Mixed,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl Shape {

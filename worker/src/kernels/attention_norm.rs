@@ -11,6 +11,7 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use super::{
     buffer::Buffer,
     choice::is_fused,
+    factors::{Factors, Weight},
     heads::{Heads, PARTS},
     matmul::{Matrix, multiply},
     norm, plain,
@@ -30,6 +31,8 @@ const TOKENS: usize = 512;
 #[derive(Clone, Debug)]
 pub struct AttentionNorm {
     heads: usize,
+    /// Of the products by weights; those within a head are in f32 in any case.
+    factors: Factors,
     /// `[3·heads·head_width, width]`: queries, keys, values, each head by head.
     qkv: Tensor,
     /// `[width, heads·head_width]`.
@@ -42,14 +45,14 @@ pub struct AttentionNorm {
 
 impl AttentionNorm {
     /// On the weights `qkv` (`[3·heads·head_width, width]`) and `output` (`[width, heads·head_width]`), which are both variables or both
-    /// none. Rotary tables have as many positions as what is attended to.
+    /// none, with products by them in `factors`. Rotary tables have as many positions as what is attended to.
     ///
     /// # Errors
     /// When an operation fails.
-    pub fn new(heads: usize, qkv: Tensor, output: Tensor, rotary: Option<Rotary>, eps: f64) -> Result<Self> {
+    pub fn new(heads: usize, factors: Factors, [qkv, output]: [Tensor; 2], rotary: Option<Rotary>, eps: f64) -> Result<Self> {
         let is_trained = qkv.is_variable() && qkv.device().is_cpu();
         let tally = is_trained.then(|| Tally::new(&qkv, &output)).transpose()?;
-        Ok(Self { heads, qkv, output, rotary, eps, tally })
+        Ok(Self { heads, factors, qkv, output, rotary, eps, tally })
     }
 
     /// `[batch, positions, width]` to the same.
@@ -58,7 +61,7 @@ impl AttentionNorm {
     /// When shapes do not fit, or the values are not f32.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if !is_fused(x) {
-            return plain::attention_norm(self.heads, x, &self.qkv, &self.output, self.rotary.as_ref(), self.eps);
+            return plain::attention_norm(self.heads, self.factors, x, [&self.qkv, &self.output], self.rotary.as_ref(), self.eps);
         }
         let x = x.contiguous()?;
         match &self.tally {
@@ -104,6 +107,7 @@ impl Kept {
 #[derive(Clone, Copy)]
 struct Cut {
     width: usize,
+    factors: Factors,
     /// Of the examples of one part.
     heads: Heads,
 }
@@ -120,7 +124,7 @@ impl Cut {
             candle_core::bail!("the rotary tables are not for {positions} positions");
         }
         let examples = (TOKENS / positions).clamp(1, batch);
-        Ok(Self { width, heads: Heads { examples, positions, heads: half.heads, head_width: inner / half.heads } })
+        Ok(Self { width, factors: half.factors, heads: Heads { examples, positions, heads: half.heads, head_width: inner / half.heads } })
     }
 
     /// The same for the part that has `values` values: the last one may be smaller.
@@ -148,12 +152,12 @@ impl Cut {
         Matrix::by_rows(values, self.heads.positions, self.heads.positions)
     }
 
-    fn forward(self, x: &[f32], out: &mut [f32], weights: Weights<'_>, eps: f32) -> Kept {
+    fn forward(self, x: &[f32], out: &mut [f32], weights: &Ready<'_>, eps: f32) -> Kept {
         let (tokens, inner) = (self.tokens(), self.heads.inner());
         let mut kept = Kept::new(self);
         let mut rows = Buffer::new(tokens * PARTS * inner);
         let by_rows = Matrix::by_rows(&mut *rows, tokens, PARTS * inner);
-        multiply(by_rows, Matrix::by_rows(x, tokens, self.width), self.qkv(weights).t(), false);
+        weights.qkv.multiply(by_rows.t(), Matrix::by_rows(x, tokens, self.width).t(), false);
         vectorized(
             #[inline(always)]
             || self.heads.split(&rows, &mut kept.heads, weights.tables),
@@ -174,7 +178,7 @@ impl Cut {
             || self.heads.join(&given, &mut kept.mixed, None),
         );
         let mixed = Matrix::by_rows(&*kept.mixed, tokens, inner);
-        multiply(Matrix::by_rows(&mut *out, tokens, self.width), mixed, self.output(weights).t(), false);
+        weights.output.multiply(Matrix::by_rows(&mut *out, tokens, self.width).t(), mixed.t(), false);
         vectorized(
             #[inline(always)]
             || norm::rows(x, out, &mut kept.inverses, eps),
@@ -182,21 +186,23 @@ impl Cut {
         kept
     }
 
-    /// Writes the gradient by x to `by_x`, and adds those by the weights.
-    fn backward(self, given: &Given, weights: Weights<'_>, [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
+    /// Writes the gradient by x to `by_x`, and adds those by the weights, which are given transposed.
+    fn backward(self, given: &Given, transposed: &Ready<'_>, [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
         let (tokens, inner, width) = (self.tokens(), self.heads.inner(), self.width);
         vectorized(
             #[inline(always)]
             || norm::rows_backward(given.y, given.g, &given.kept.inverses, by_x),
         );
         let by_sum = Matrix::by_rows(&*by_x, tokens, width);
-        multiply(Matrix::by_rows(by_output, width, inner), by_sum.t(), Matrix::by_rows(&*given.kept.mixed, tokens, inner), true);
+        let (by_output, mixed) = (Matrix::by_rows(by_output, width, inner), Matrix::by_rows(&*given.kept.mixed, tokens, inner));
+        self.factors.multiply(by_output, by_sum.t(), mixed, true);
         let mut by_mixed = Buffer::new(tokens * inner);
-        multiply(Matrix::by_rows(&mut *by_mixed, tokens, inner), by_sum, self.output(weights), false);
-        let by_rows = self.backward_of_heads(given.kept, &by_mixed, weights.tables);
+        transposed.output.multiply(Matrix::by_rows(&mut *by_mixed, tokens, inner).t(), by_sum.t(), false);
+        let by_rows = self.backward_of_heads(given.kept, &by_mixed, transposed.tables);
         let by_rows = Matrix::by_rows(&*by_rows, tokens, PARTS * inner);
-        multiply(Matrix::by_rows(by_qkv, PARTS * inner, width), by_rows.t(), Matrix::by_rows(given.x, tokens, width), true);
-        multiply(Matrix::by_rows(by_x, tokens, width), by_rows, self.qkv(weights), true);
+        let by_qkv = Matrix::by_rows(by_qkv, PARTS * inner, width);
+        self.factors.multiply(by_qkv, by_rows.t(), Matrix::by_rows(given.x, tokens, width), true);
+        transposed.qkv.multiply(Matrix::by_rows(by_x, tokens, width).t(), by_rows.t(), true);
     }
 
     /// The gradient by what the first product gave, from `by_mixed`, that by what the heads gave.
@@ -231,12 +237,21 @@ impl Cut {
         by_rows
     }
 
-    fn qkv(self, weights: Weights<'_>) -> Matrix<&[f32]> {
-        Matrix::by_rows(weights.qkv, PARTS * self.heads.inner(), self.width)
+    /// Weights that all parts are multiplied by.
+    fn ready(self, weights: Weights<'_>) -> Ready<'_> {
+        let [qkv, output] = self.matrices(weights).map(|weight| Weight::new(self.factors, weight, false));
+        Ready { qkv, output, tables: weights.tables }
     }
 
-    fn output(self, weights: Weights<'_>) -> Matrix<&[f32]> {
-        Matrix::by_rows(weights.output, self.width, self.heads.inner())
+    /// The same, transposed.
+    fn transposed(self, weights: Weights<'_>) -> Ready<'_> {
+        let [qkv, output] = self.matrices(weights).map(|weight| Weight::new(self.factors, weight.t(), false));
+        Ready { qkv, output, tables: weights.tables }
+    }
+
+    fn matrices(self, weights: Weights<'_>) -> [Matrix<&[f32]>; 2] {
+        let inner = self.heads.inner();
+        [Matrix::by_rows(weights.qkv, PARTS * inner, self.width), Matrix::by_rows(weights.output, self.width, inner)]
     }
 
     /// Queries, keys and values of a head of an example.
@@ -254,6 +269,13 @@ impl Cut {
 struct Weights<'a> {
     qkv: &'a [f32],
     output: &'a [f32],
+    tables: Option<Tables<'a>>,
+}
+
+/// The same, with the weights made ready for products.
+struct Ready<'a> {
+    qkv: Weight<'a>,
+    output: Weight<'a>,
     tables: Option<Tables<'a>>,
 }
 
@@ -289,8 +311,9 @@ impl CustomOp2 for Operation {
         let mut out = vec![0.0; x.len()];
         let mut all_kept = Vec::new();
         self.weights(|weights| {
+            let weights = cut.ready(weights);
             for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
-                let kept = cut.of(x.len()).forward(x, out, weights, eps);
+                let kept = cut.of(x.len()).forward(x, out, &weights, eps);
                 // Without a backward pass the next part takes the same memory.
                 if self.saved.is_some() {
                     all_kept.push(kept);
@@ -312,10 +335,11 @@ impl CustomOp2 for Operation {
         let values = cut.tokens() * cut.width;
         let mut by_x = vec![0.0; x.elem_count()];
         let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: Weights<'_>| {
+            let transposed = cut.transposed(weights);
             tally.add([weights.qkv.len(), weights.output.len()], |by_qkv, by_output| {
                 let parts = x.chunks(values).zip(y.chunks(values)).zip(g.chunks(values)).zip(by_x.chunks_mut(values));
                 for ((((x, y), g), by_x), kept) in parts.zip(saved) {
-                    cut.of(x.len()).backward(&Given { x, y, g, kept }, weights, [&mut *by_qkv, &mut *by_output], by_x);
+                    cut.of(x.len()).backward(&Given { x, y, g, kept }, &transposed, [&mut *by_qkv, &mut *by_output], by_x);
                 }
             });
         };

@@ -1,26 +1,42 @@
 //! The same operations as graphs of Candle's own: what other devices than the CPU run, and what the fused ones are tested against.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
-use super::{Over, Rotary};
+use super::{Factors, Over, Rotary};
 
 /// See [`SwiGluNorm`](super::SwiGluNorm).
-pub fn swiglu_norm(over: Over, x: &Tensor, gate_up: &Tensor, down: &Tensor, eps: f64) -> Result<Tensor> {
+pub fn swiglu_norm(over: Over, factors: Factors, x: &Tensor, [gate_up, down]: [&Tensor; 2], eps: f64) -> Result<Tensor> {
     if over == Over::Positions {
         let x = x.transpose(1, 2)?.contiguous()?;
-        return swiglu_norm(Over::Features, &x, gate_up, down, eps)?.transpose(1, 2)?.contiguous();
+        return swiglu_norm(Over::Features, factors, &x, [gate_up, down], eps)?.transpose(1, 2)?.contiguous();
     }
-    let halves = x.broadcast_matmul(&gate_up.t()?)?.chunk(2, D::Minus1)?;
-    let update = (halves[0].silu()? * &halves[1])?.broadcast_matmul(&down.t()?)?;
+    let halves = linear(factors, x, gate_up)?.chunk(2, D::Minus1)?;
+    let update = linear(factors, &(halves[0].silu()? * &halves[1])?, down)?;
     residual_norm(x, &update, eps)
 }
 
+/// `x·weightᵀ` of numbers in f32. In bf16 the factors are rounded, and gradients where they pass the roundings; it is no faster.
+fn linear(factors: Factors, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let factor = |factor: &Tensor| match factors {
+        Factors::F32 => Ok(factor.clone()),
+        Factors::Bf16 => factor.to_dtype(DType::BF16)?.to_dtype(DType::F32),
+    };
+    factor(x)?.broadcast_matmul(&factor(weight)?.t()?)
+}
+
 /// See [`AttentionNorm`](super::AttentionNorm).
-pub fn attention_norm(heads: usize, x: &Tensor, qkv: &Tensor, output: &Tensor, rotary: Option<&Rotary>, eps: f64) -> Result<Tensor> {
+pub fn attention_norm(
+    heads: usize,
+    factors: Factors,
+    x: &Tensor,
+    [qkv, output]: [&Tensor; 2],
+    rotary: Option<&Rotary>,
+    eps: f64,
+) -> Result<Tensor> {
     let (batch, positions, _) = x.dims3()?;
     let inner = output.dim(1)?;
     let head_width = inner / heads;
-    let qkv = x.broadcast_matmul(&qkv.t()?)?.reshape((batch, positions, 3 * heads, head_width))?;
+    let qkv = linear(factors, x, qkv)?.reshape((batch, positions, 3 * heads, head_width))?;
     let part = |index: usize| qkv.narrow(2, index * heads, heads)?.transpose(1, 2)?.contiguous();
     let (mut q, mut k, v) = (part(0)?, part(1)?, part(2)?);
     if let Some(rotary) = rotary {
@@ -28,7 +44,7 @@ pub fn attention_norm(heads: usize, x: &Tensor, qkv: &Tensor, output: &Tensor, r
     }
     let shares = softmax(&q.matmul(&k.transpose(2, 3)?)?, 1.0 / (head_width as f64).sqrt())?;
     let mixed = shares.matmul(&v)?.transpose(1, 2)?.reshape((batch, positions, inner))?;
-    residual_norm(x, &mixed.broadcast_matmul(&output.t()?)?, eps)
+    residual_norm(x, &linear(factors, &mixed, output)?, eps)
 }
 
 /// `h / √(mean(h²) + eps)` over the last axis, where `h = x + update`.

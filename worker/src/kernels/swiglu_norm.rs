@@ -11,8 +11,9 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 use super::{
     buffer::Buffer,
     choice::is_fused,
+    factors::{Factors, Weight},
     gate,
-    matmul::{Matrix, multiply},
+    matmul::Matrix,
     norm, plain,
     slices::{read, read_three, slice},
     tally::Tally,
@@ -36,6 +37,7 @@ pub enum Over {
 #[derive(Clone, Debug)]
 pub struct SwiGluNorm {
     over: Over,
+    factors: Factors,
     /// `[2·inner, outer]`: the gate's rows, then up's.
     gate_up: Tensor,
     /// `[outer, inner]`.
@@ -46,14 +48,15 @@ pub struct SwiGluNorm {
 }
 
 impl SwiGluNorm {
-    /// On the weights `gate_up` (`[2·inner, outer]`) and `down` (`[outer, inner]`), which are both variables or both none.
+    /// On the weights `gate_up` (`[2·inner, outer]`) and `down` (`[outer, inner]`), which are both variables or both none, with products
+    /// in `factors`.
     ///
     /// # Errors
     /// When an operation fails.
-    pub fn new(over: Over, gate_up: Tensor, down: Tensor, eps: f64) -> Result<Self> {
+    pub fn new(over: Over, factors: Factors, [gate_up, down]: [Tensor; 2], eps: f64) -> Result<Self> {
         let is_trained = gate_up.is_variable() && gate_up.device().is_cpu();
         let tally = is_trained.then(|| Tally::new(&gate_up, &down)).transpose()?;
-        Ok(Self { over, gate_up, down, eps, tally })
+        Ok(Self { over, factors, gate_up, down, eps, tally })
     }
 
     /// `[batch, positions, width]` to the same.
@@ -62,7 +65,7 @@ impl SwiGluNorm {
     /// When shapes do not fit, or the values are not f32.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         if !is_fused(x) {
-            return plain::swiglu_norm(self.over, x, &self.gate_up, &self.down, self.eps);
+            return plain::swiglu_norm(self.over, self.factors, x, [&self.gate_up, &self.down], self.eps);
         }
         let x = x.contiguous()?;
         match &self.tally {
@@ -92,6 +95,7 @@ struct Saved {
 #[derive(Clone, Copy)]
 struct Cut {
     over: Over,
+    factors: Factors,
     outer: usize,
     inner: usize,
     /// Columns of one part: its tokens, or the width.
@@ -99,14 +103,16 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(over: Over, at: &Layout, down: &Tensor) -> Result<Self> {
+    fn new(half: &SwiGluNorm, at: &Layout) -> Result<Self> {
+        let SwiGluNorm { over, factors, down, .. } = half;
         let (_, positions, width) = at.shape().dims3()?;
         let (outer, inner) = down.dims2()?;
-        let mixed = if over == Over::Features { width } else { positions };
+        let mixed = if *over == Over::Features { width } else { positions };
         if mixed != outer {
             candle_core::bail!("weights for {outer} values do not mix {mixed}");
         }
-        Ok(Self { over, outer, inner, columns: if over == Over::Features { TOKENS } else { width } })
+        let columns = if *over == Over::Features { TOKENS } else { width };
+        Ok(Self { over: *over, factors: *factors, outer, inner, columns })
     }
 
     /// The same for the part that has `values` values: the last one may be smaller.
@@ -127,16 +133,24 @@ impl Cut {
         if self.over == Over::Features { self.inner } else { self.inner * self.columns }
     }
 
-    fn forward(self, x: &[f32], [gate_up, down]: [&[f32]; 2], part: Part, eps: f32) {
-        let weights = Matrix::by_rows(gate_up, 2 * self.inner, self.outer);
-        multiply(self.matrix(&mut *part.both, 2 * self.inner), weights, self.matrix(x, self.outer), false);
+    /// `gate_up` and `down` as matrices.
+    fn weights<T: AsRef<[f32]>>(self, [gate_up, down]: [T; 2]) -> [Matrix<T>; 2] {
+        [Matrix::by_rows(gate_up, 2 * self.inner, self.outer), Matrix::by_rows(down, self.outer, self.inner)]
+    }
+
+    /// Weights that many parts are multiplied by.
+    fn ready(self, weights: [Matrix<&[f32]>; 2]) -> [Weight<'_>; 2] {
+        weights.map(|weight| Weight::new(self.factors, weight, self.over == Over::Positions))
+    }
+
+    fn forward(self, x: &[f32], [gate_up, down]: &[Weight; 2], part: Part, eps: f32) {
+        gate_up.multiply(self.matrix(&mut *part.both, 2 * self.inner), self.matrix(x, self.outer), false);
         let mut gated = Buffer::new(self.inner * self.columns);
         vectorized(
             #[inline(always)]
             || gate::forward(part.both, &mut gated, self.gates()),
         );
-        let weights = Matrix::by_rows(down, self.outer, self.inner);
-        multiply(self.matrix(&mut *part.out, self.outer), weights, self.matrix(&*gated, self.inner), false);
+        down.multiply(self.matrix(&mut *part.out, self.outer), self.matrix(&*gated, self.inner), false);
         vectorized(
             #[inline(always)]
             || match self.over {
@@ -146,8 +160,9 @@ impl Cut {
         );
     }
 
-    /// Writes the gradient by x to `by_x`, and adds those by the weights.
-    fn backward(self, given: &Given, [gate_up, down]: [&[f32]; 2], [by_gate_up, by_down]: [&mut [f32]; 2], by_x: &mut [f32]) {
+    /// Writes the gradient by x to `by_x`, and adds those by the weights, of which `transposed` are given.
+    fn backward(self, given: &Given, transposed: &[Weight; 2], by_weights: [&mut [f32]; 2], by_x: &mut [f32]) {
+        let ([gate_up, down], [by_gate_up, by_down]) = (transposed, self.weights(by_weights));
         vectorized(
             #[inline(always)]
             || match self.over {
@@ -156,19 +171,15 @@ impl Cut {
             },
         );
         let mut gated = Buffer::new(self.inner * self.columns);
-        let weights = Matrix::by_rows(down, self.outer, self.inner);
-        multiply(self.matrix(&mut *gated, self.inner), weights.t(), self.matrix(&*by_x, self.outer), false);
+        down.multiply(self.matrix(&mut *gated, self.inner), self.matrix(&*by_x, self.outer), false);
         let mut by_both = Buffer::new(2 * self.inner * self.columns);
         vectorized(
             #[inline(always)]
             || gate::backward(given.both, &mut gated, &mut by_both, self.gates()),
         );
-        let by_weights = Matrix::by_rows(by_down, self.outer, self.inner);
-        multiply(by_weights, self.matrix(&*by_x, self.outer), self.matrix(&*gated, self.inner).t(), true);
-        let by_weights = Matrix::by_rows(by_gate_up, 2 * self.inner, self.outer);
-        multiply(by_weights, self.matrix(&*by_both, 2 * self.inner), self.matrix(given.x, self.outer).t(), true);
-        let weights = Matrix::by_rows(gate_up, 2 * self.inner, self.outer);
-        multiply(self.matrix(by_x, self.outer), weights.t(), self.matrix(&*by_both, 2 * self.inner), true);
+        self.factors.multiply(by_down, self.matrix(&*by_x, self.outer), self.matrix(&*gated, self.inner).t(), true);
+        self.factors.multiply(by_gate_up, self.matrix(&*by_both, 2 * self.inner), self.matrix(given.x, self.outer).t(), true);
+        gate_up.multiply(self.matrix(by_x, self.outer), self.matrix(&*by_both, 2 * self.inner), true);
     }
 }
 
@@ -201,7 +212,7 @@ impl CustomOp2 for Operation {
 
     fn cpu_fwd(&self, x: &CpuStorage, at: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         let (x, eps) = (slice(x, at)?, self.half.eps as f32);
-        let cut = Cut::new(self.half.over, at, &self.half.down)?;
+        let cut = Cut::new(&self.half, at)?;
         let (outer, width) = (cut.outer, cut.columns * cut.outer);
         let is_saved = self.saved.is_some();
         let columns = x.len() / outer;
@@ -209,12 +220,13 @@ impl CustomOp2 for Operation {
         let (mut both, mut inverses) = (Buffer::new(2 * cut.inner * kept), Buffer::new(columns));
         let mut out = vec![0.0; x.len()];
         self.weights(|weights| {
+            let weights = cut.ready(cut.weights(weights));
             let parts = x.chunks(width).zip(out.chunks_mut(width)).zip(inverses.chunks_mut(cut.columns)).enumerate();
             for (index, ((x, out), inverses)) in parts {
                 let cut = cut.of(x.len());
                 let start = if is_saved { index * 2 * cut.inner * (width / outer) } else { 0 };
                 let both = &mut both[start..][..2 * cut.inner * cut.columns];
-                cut.forward(x, weights, Part { both, out, inverses }, eps);
+                cut.forward(x, &weights, Part { both, out, inverses }, eps);
             }
         })?;
         if let Some(saved) = &self.saved {
@@ -228,16 +240,17 @@ impl CustomOp2 for Operation {
         let (Some(saved), Some(tally)) = (self.saved.as_ref().and_then(OnceLock::get), &self.half.tally) else {
             candle_core::bail!("nothing was saved for the backward pass");
         };
-        let cut = Cut::new(self.half.over, x.layout(), &self.half.down)?;
+        let cut = Cut::new(&self.half, x.layout())?;
         let width = cut.columns * cut.outer;
         let mut by_x = vec![0.0; x.elem_count()];
         let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: [&[f32]; 2]| {
+            let transposed = cut.ready(cut.weights(weights).map(Matrix::t));
             tally.add(weights.map(<[f32]>::len), |by_gate_up, by_down| {
                 let parts = x.chunks(width).zip(y.chunks(width)).zip(g.chunks(width)).zip(by_x.chunks_mut(width));
                 let saved = saved.both.chunks(2 * cut.inner * cut.columns).zip(saved.inverses.chunks(cut.columns));
                 for ((((x, y), g), by_x), (both, inverses)) in parts.zip(saved) {
                     let given = Given { x, y, g, both, inverses };
-                    cut.of(x.len()).backward(&given, weights, [&mut *by_gate_up, &mut *by_down], by_x);
+                    cut.of(x.len()).backward(&given, &transposed, [&mut *by_gate_up, &mut *by_down], by_x);
                 }
             });
         };

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use tinysweep_proto::config::{PosEncodings, TrialConfig, Variant};
 
 use super::parameters::Level;
-use crate::kernels::{AttentionNorm, Over, Rotary, SwiGluNorm};
+use crate::kernels::{AttentionNorm, Factors, Over, Rotary, SwiGluNorm};
 
 /// A stack of blocks on one set of weights. A clone is on the same weights.
 #[derive(Clone, Debug)]
@@ -13,9 +13,15 @@ pub struct Network {
 }
 
 impl Network {
-    /// Takes the weights of `level` from `weight`, by name.
-    pub fn new(config: &TrialConfig, positions: usize, level: &Level, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
-        let block = |layer| Block::new(config, positions, &level.layer(layer), weight);
+    /// Takes the weights of `level` from `weight`, by name, for products in `factors`.
+    pub fn new(
+        config: &TrialConfig,
+        factors: Factors,
+        positions: usize,
+        level: &Level,
+        weight: &impl Fn(&str) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let block = |layer| Block::new(config, factors, positions, &level.layer(layer), weight);
         Ok(Self { blocks: (0..level.layers).map(block).collect::<Result<_>>()? })
     }
 
@@ -42,11 +48,17 @@ enum Mixer {
 }
 
 impl Block {
-    fn new(config: &TrialConfig, positions: usize, prefix: &str, weight: &impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
+    fn new(
+        config: &TrialConfig,
+        factors: Factors,
+        positions: usize,
+        prefix: &str,
+        weight: &impl Fn(&str) -> Result<Tensor>,
+    ) -> Result<Self> {
         let eps = config.rms_norm_eps;
         let swiglu = |over, name: &str| {
             let weight = |part: &str| weight(&format!("{prefix}.{name}.{part}_proj.weight"));
-            SwiGluNorm::new(over, weight("gate_up")?, weight("down")?, eps)
+            SwiGluNorm::new(over, factors, [weight("gate_up")?, weight("down")?], eps)
         };
         let mixer = match config.variant {
             Variant::Att => {
@@ -54,7 +66,7 @@ impl Block {
                 let (qkv, output) = (weight("qkv")?, weight("o")?);
                 let rotary = || Rotary::new(positions, config.head_width(), config.rope_theta, qkv.device());
                 let rotary = (config.positions() == PosEncodings::Rope).then(rotary).transpose()?;
-                Mixer::Attention(AttentionNorm::new(config.num_heads, qkv, output, rotary, eps)?)
+                Mixer::Attention(AttentionNorm::new(config.num_heads, factors, [qkv, output], rotary, eps)?)
             }
             Variant::Mlp => Mixer::Sequence(swiglu(Over::Positions, "mlp_t")?),
         };

@@ -22,10 +22,11 @@ use std::ops::Range;
 use candle_core::{D, Device, Result, Tensor, Var, bail};
 use rand::Rng;
 use tinysweep_proto::{
-    config::{GradientSpan, PosEncodings, TrialConfig},
+    config::{GradientSpan, PosEncodings, Precision, TrialConfig},
     dataset::DataShape,
 };
 
+use crate::kernels::Factors;
 use block::Network;
 use linear::linear;
 use parameters::{Level, levels};
@@ -81,8 +82,8 @@ struct Networks {
 }
 
 impl Networks {
-    fn new(config: &TrialConfig, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
-        let network = |level: &Level| Network::new(config, positions, level, &weight);
+    fn new(config: &TrialConfig, factors: Factors, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
+        let network = |level: &Level| Network::new(config, factors, positions, level, &weight);
         let (latent, answer) = levels(config);
         let latent = network(&latent)?;
         Ok(Self { answer: answer.map_or_else(|| Ok(latent.clone()), |answer| network(&answer))?, latent })
@@ -104,8 +105,13 @@ impl Model {
     /// When the weights are not those of `config`.
     pub fn new(config: &TrialConfig, shape: DataShape, parameters: Parameters) -> Result<Self> {
         let positions = config.prefix_len() + shape.seq_len;
-        let live = Networks::new(config, positions, |name| Ok(parameters.get(name)?.as_tensor().clone()))?;
-        let frozen = Networks::new(config, positions, |name| Ok(parameters.get(name)?.as_detached_tensor()))?;
+        let (recorded, unrecorded) = match config.products() {
+            Precision::Auto | Precision::F32 => (Factors::F32, Factors::F32),
+            Precision::Mixed => (Factors::F32, Factors::Bf16),
+            Precision::Bf16 => (Factors::Bf16, Factors::Bf16),
+        };
+        let live = Networks::new(config, recorded, positions, |name| Ok(parameters.get(name)?.as_tensor().clone()))?;
+        let frozen = Networks::new(config, unrecorded, positions, |name| Ok(parameters.get(name)?.as_detached_tensor()))?;
         Ok(Self { config: config.clone(), shape, parameters, live, frozen })
     }
 

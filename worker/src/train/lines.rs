@@ -1,20 +1,34 @@
 //! What a training run says to people, a line at a time.
 
+use tinysweep_proto::config::Precision;
+
 use super::Task;
+use crate::kernels::Bf16Unit;
 
 /// At its beginning: what is trained, with so many parameters, and from which step.
 pub(super) fn beginning(task: &Task, parameters: usize, first: usize) -> String {
     let Task { config, seed, train, test, device } = task;
     let start = if first == 0 { String::new() } else { format!("goes on from step {first}: ") };
     format!(
-        "{start}{parameters} parameters on {} with seed {seed}, {} steps of {} puzzles; {}: {} training and {} test puzzles",
+        "{start}{parameters} parameters on {}, {}, with seed {seed}, {} steps of {} puzzles; {}: {} training and {} test puzzles",
         if device.is_cpu() { "a CPU" } else { "a GPU" },
+        products(config.products(), device.is_cpu()),
         config.train.steps,
         config.train.batch_size,
         train.task.name(),
         train.len(),
         test.len(),
     )
+}
+
+/// What products are computed in, and by what.
+fn products(precision: Precision, is_cpu: bool) -> String {
+    let by = if is_cpu { Bf16Unit::detected() } else { Bf16Unit::Rounded }.name();
+    match precision {
+        Precision::Auto | Precision::F32 => "in f32".into(),
+        Precision::Mixed => format!("in bf16 ({by}), with gradient in f32"),
+        Precision::Bf16 => format!("in bf16 ({by})"),
+    }
 }
 
 /// What the steps since the last such line were like.

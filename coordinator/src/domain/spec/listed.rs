@@ -126,7 +126,7 @@ fn read_preset(report: &mut Report, node: &Node, base: &TrialConfig) -> Option<T
     if found.train.ema_rate == 0.0 {
         train.ema_rate = 0.0;
     }
-    Some(TrialConfig { augment: base.augment, train, evaluation: base.evaluation.clone(), ..found })
+    Some(TrialConfig { augment: base.augment, precision: base.precision, train, evaluation: base.evaluation.clone(), ..found })
 }
 
 fn presets() -> Vec<&'static str> {

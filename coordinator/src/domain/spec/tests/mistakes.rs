@@ -173,6 +173,7 @@ fn mistakes_in_config() {
         (config("lr: 1e999"), "3:7: `train.lr` must be a number, not `inf`"),
         (config("variant: conv"), "3:12: `variant` must be `mlp` or `att`, not `conv`"),
         (config("augment: some"), "3:12: `augment` must be one of `none`, `digits`, `full`, not `some`"),
+        (config("precision: fp16"), "3:14: `precision` must be one of `auto`, `f32`, `mixed`, `bf16`, not `fp16`"),
         (config("train: 3"), "3:10: `train` must be a mapping of `key: value`, not `3`"),
         (config("train: {learning_rat: 3}"), "3:11: unknown hyper-parameter in `train`: `learning_rat`; "),
         (config("train: {width: 3}"), "3:11: unknown hyper-parameter in `train`: `width`; "),

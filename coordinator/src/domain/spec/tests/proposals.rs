@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use tinysweep_proto::config::Variant;
+use tinysweep_proto::config::{Precision, Variant};
 
 use super::*;
 
@@ -51,7 +51,7 @@ fn constraints_see_what_is_not_varied() {
 
 const LISTED: &str = "\
 benchmark: sudoku-4x4
-config: {width: 64, ema_rate: 0.99, train: {steps: 7}}
+config: {width: 64, ema_rate: 0.99, precision: mixed, train: {steps: 7}}
 trials:
   - {name: whole}
   - {name: no EMA, ema_rate: 0}
@@ -71,6 +71,7 @@ fn listed_trials_replace_what_config_says_and_are_run_with_every_combination() {
     let config = model(attention);
     assert_eq!((config.variant, config.hidden_size, config.num_heads, config.l_cycles), (Variant::Att, 512, 4, 2), "the preset's width");
     assert_eq!((config.train.steps, config.train.ema_rate, config.train.lr), (7, 0.99, 1e-3), "the sweep's training");
+    assert_eq!(config.precision, Precision::Mixed, "the sweep's precision");
     assert_eq!(attention.varied, [("num_heads".into(), json!(4)), ("train.lr".into(), json!(1e-3)), ("l_cycles".into(), json!(2))]);
     assert_eq!(spec(LISTED).trial_limit(), 6);
 }

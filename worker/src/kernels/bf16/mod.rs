@@ -1,0 +1,173 @@
+//! Products of matrices in bf16: factors are rounded to it, products are added up in f32.
+//!
+//! Where the processor has AVX512-BF16 the product is computed with it, at twice the speed of f32. Everywhere else it is that of the
+//! rounded factors in f32: the same but for the order of additions, and no faster than f32. A kernel for another instruction (AMX, NEON's
+//! `bfmmla`, …) is one more [`Unit`], with its packing.
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod pack;
+mod round;
+
+#[cfg(target_arch = "x86_64")]
+use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
+
+use super::{
+    buffer::Buffer,
+    matmul::{self, Matrix},
+    vectorized,
+};
+
+/// What computes a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `vdpbf16ps` on vectors of 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// The f32 product of the rounded factors.
+    Rounded,
+}
+
+impl Unit {
+    /// The fastest that this processor has.
+    pub fn detected() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if avx512::is_available() {
+            return Self::Avx512;
+        }
+        Self::Rounded
+    }
+
+    /// What it is, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "AVX512-BF16",
+            Self::Rounded => "rounded f32",
+        }
+    }
+}
+
+/// The left factor of a product that lies row by row.
+#[derive(Debug)]
+pub struct Left(Packed);
+
+/// The right factor of a product that lies row by row.
+#[derive(Debug)]
+pub struct Right(Packed);
+
+#[derive(Debug)]
+struct Packed {
+    unit: Unit,
+    /// What `unit` reads: words of two bf16 each, or rounded numbers in the order of the matrix.
+    values: Buffer,
+    rows: usize,
+    columns: usize,
+    by_rows: bool,
+}
+
+impl Left {
+    /// `matrix`, for a product by `unit`.
+    pub fn pack(unit: Unit, matrix: Matrix<&[f32]>) -> Self {
+        Self(match unit {
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512 => Packed::words(matrix, pack::left_len(matrix.rows, matrix.columns), |values, words| {
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        if matrix.by_rows {
+                            pack::left_by_rows(values, words, matrix.columns);
+                        } else {
+                            pack::left_by_columns(values, words, matrix.rows);
+                        }
+                    },
+                );
+            }),
+            Unit::Rounded => Packed::rounded(matrix),
+        })
+    }
+}
+
+impl Right {
+    /// `matrix`, for a product by `unit`.
+    pub fn pack(unit: Unit, matrix: Matrix<&[f32]>) -> Self {
+        Self(match unit {
+            #[cfg(target_arch = "x86_64")]
+            Unit::Avx512 => Packed::words(matrix, pack::right_len(matrix.columns, matrix.rows), |values, words| {
+                vectorized(
+                    #[inline(always)]
+                    || {
+                        if matrix.by_rows {
+                            pack::right_by_rows(values, words, matrix.columns);
+                        } else {
+                            pack::right_by_columns(values, words, matrix.rows);
+                        }
+                    },
+                );
+            }),
+            Unit::Rounded => Packed::rounded(matrix),
+        })
+    }
+}
+
+impl Packed {
+    #[cfg(target_arch = "x86_64")]
+    fn words(matrix: Matrix<&[f32]>, len: usize, pack: impl FnOnce(&[f32], &mut [u32])) -> Self {
+        let mut values = Buffer::new(len);
+        pack(matrix.values, pulp::bytemuck::cast_slice_mut(&mut values));
+        Self { unit: Unit::Avx512, values, rows: matrix.rows, columns: matrix.columns, by_rows: matrix.by_rows }
+    }
+
+    fn rounded(matrix: Matrix<&[f32]>) -> Self {
+        let mut values = Buffer::new(matrix.values.len());
+        vectorized(
+            #[inline(always)]
+            || {
+                for (value, out) in matrix.values.iter().zip(&mut *values) {
+                    *out = round::round(*value);
+                }
+            },
+        );
+        Self { unit: Unit::Rounded, values, rows: matrix.rows, columns: matrix.columns, by_rows: matrix.by_rows }
+    }
+
+    fn matrix(&self) -> Matrix<&[f32]> {
+        Matrix { values: &self.values, rows: self.rows, columns: self.columns, by_rows: self.by_rows }
+    }
+}
+
+/// `out = a·b`, or `out += a·b` where `add` says so, on as many threads as Candle's products have.
+///
+/// # Panics
+/// When the shapes do not fit, `out` does not lie row by row, or the factors are not packed for the same unit.
+pub fn multiply(out: Matrix<&mut [f32]>, Left(a): &Left, Right(b): &Right, add: bool) {
+    assert_eq!((out.rows, out.columns, a.columns), (a.rows, b.columns, b.rows), "shapes of a product");
+    assert!(out.by_rows && a.unit == b.unit, "a product of {:?} and {:?}", a.unit, b.unit);
+    match a.unit {
+        #[cfg(target_arch = "x86_64")]
+        Unit::Avx512 => multiply_words(out.values, a, b, add),
+        Unit::Rounded => matmul::multiply(out, a.matrix(), b.matrix(), add),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn multiply_words(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
+    let pairs = a.columns.div_ceil(2);
+    let (row_stride, pair_stride) = if a.by_rows { (pairs, 1) } else { (1, pack::ROWS) };
+    let (words, b_words) = (pulp::bytemuck::cast_slice(&a.values), pulp::bytemuck::cast_slice(&b.values));
+    let part = |first: usize, out: &mut [f32]| {
+        let a = avx512::Left { pairs: &words[first * pairs..], row_stride, pair_stride };
+        avx512::multiply(out, a, b_words, b.columns, pairs, add);
+    };
+    // Each thread has rows of its own; a number comes out the same whoever computes it.
+    let height = a.rows.div_ceil(rayon::current_num_threads()).next_multiple_of(pack::ROWS);
+    if height >= a.rows {
+        part(0, out);
+    } else {
+        out.par_chunks_mut(height * b.columns).enumerate().for_each(|(index, out)| part(index * height, out));
+    }
+}
+
+#[cfg(test)]
+mod tests;

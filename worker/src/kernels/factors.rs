@@ -1,0 +1,105 @@
+//! Products in f32 or in bf16, and weights that are made ready once for many of them.
+
+use super::{
+    bf16::{self, Left, Right, Unit},
+    matmul::{self, Matrix},
+};
+
+/// What a product is computed from. Its sums are in f32 in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factors {
+    /// The numbers as they are.
+    F32,
+    /// The numbers rounded to bf16.
+    Bf16,
+}
+
+impl Factors {
+    /// `out = a·b`, or `out += a·b` where `add` says so, for factors that are used once.
+    ///
+    /// # Panics
+    /// When the shapes do not fit.
+    pub fn multiply(self, out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, add: bool) {
+        match self {
+            Self::F32 => matmul::multiply(out, a, b, add),
+            Self::Bf16 => {
+                // What lies by columns is a transposed product that lies by rows.
+                let (out, a, b) = if out.by_rows { (out, a, b) } else { (out.t(), b.t(), a.t()) };
+                let unit = Unit::detected();
+                bf16::multiply(out, &Left::pack(unit, a), &Right::pack(unit, b), add);
+            }
+        }
+    }
+}
+
+/// A weight matrix W, made ready for many products `W·x`.
+#[derive(Debug)]
+pub enum Weight<'a> {
+    /// As it is: the matrix library packs it at each use.
+    F32(Matrix<&'a [f32]>),
+    /// For x and products that lie by rows.
+    Left(Left),
+    /// For x and products that lie by columns: Wᵀ, of `xᵀ·Wᵀ`.
+    Right(Right),
+}
+
+impl<'a> Weight<'a> {
+    /// For x and products that lie by rows or by columns, as `by_rows` says.
+    pub fn new(factors: Factors, weight: Matrix<&'a [f32]>, by_rows: bool) -> Self {
+        match factors {
+            Factors::F32 => Self::F32(weight),
+            Factors::Bf16 if by_rows => Self::Left(Left::pack(Unit::detected(), weight)),
+            Factors::Bf16 => Self::Right(Right::pack(Unit::detected(), weight.t())),
+        }
+    }
+
+    /// `out = W·x`, or `out += W·x` where `add` says so.
+    ///
+    /// # Panics
+    /// When the shapes do not fit, or `out` does not lie as was said.
+    pub fn multiply(&self, out: Matrix<&mut [f32]>, x: Matrix<&[f32]>, add: bool) {
+        match self {
+            Self::F32(weight) => matmul::multiply(out, *weight, x, add),
+            Self::Left(weight) => bf16::multiply(out, weight, &Right::pack(Unit::detected(), x), add),
+            Self::Right(weight) => bf16::multiply(out.t(), &Left::pack(Unit::detected(), x.t()), weight, add),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Stream, generator};
+    use rand::RngExt;
+
+    fn random(count: usize, seed: u64) -> Vec<f32> {
+        let mut rng = generator(seed, Stream::Data);
+        (0..count).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect()
+    }
+
+    /// `out` as a matrix of 5 by 7 that lies by rows, or by columns.
+    fn lying(out: &mut [f32], by_rows: bool) -> Matrix<&mut [f32]> {
+        if by_rows { Matrix::by_rows(out, 5, 7) } else { Matrix::by_rows(out, 7, 5).t() }
+    }
+
+    #[test]
+    fn weights_give_the_same_as_factors_that_are_used_once_however_things_lie() {
+        let (w, x) = (random(5 * 9, 1), random(9 * 7, 2));
+        let w = Matrix::by_rows(&w[..], 5, 9);
+        for factors in [Factors::F32, Factors::Bf16] {
+            for by_rows in [true, false] {
+                let x = if by_rows { Matrix::by_rows(&x[..], 9, 7) } else { Matrix::by_rows(&x[..], 7, 9).t() };
+                let (mut once, mut many, mut exact) = ([1.0; 35], [1.0; 35], [1.0; 35]);
+                for add in [false, true] {
+                    factors.multiply(lying(&mut once, by_rows), w, x, add);
+                    Weight::new(factors, w, by_rows).multiply(lying(&mut many, by_rows), x, add);
+                    matmul::multiply(lying(&mut exact, by_rows), w, x, add);
+                }
+                assert_eq!(once, many, "{factors:?}");
+                let off = once.iter().zip(exact).map(|(once, exact)| (once - exact).abs()).fold(0.0, f32::max);
+                let bound = if factors == Factors::F32 { 1e-6 } else { 0.05 };
+                assert!(off < bound && (off > 1e-4) == (factors == Factors::Bf16), "{factors:?}: {off}");
+            }
+        }
+    }
+}
