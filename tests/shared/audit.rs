@@ -33,7 +33,7 @@ pub const RULES: [Rule; 8] = [
     (
         "a metric point of a counted attempt that is missing or should not be, by what the first, undisturbed sweep has",
         "WITH counted AS (
-           SELECT a.id AS attempt, a.resumed_step, r.sweep_sequence AS sweep, t.number AS trial, r.replicate, b.number AS extends
+           SELECT a.id AS attempt, a.resumed_step, r.sweep_sequence AS sweep, t.config_hash AS trial, r.replicate, b.config_hash AS extends
            FROM results o JOIN attempts a ON a.id = o.attempt_id JOIN replicates r ON r.id = o.replicate_id JOIN trials t ON t.id = r.trial_id
            LEFT JOIN trials b ON b.id = t.extends_id),
          expected AS (
@@ -47,7 +47,7 @@ pub const RULES: [Rule; 8] = [
     (
         "a final metric that differs from that of the undisturbed sweep",
         "WITH final AS (
-           SELECT r.sweep_sequence AS sweep, t.number AS trial, r.replicate, m.name, m.value
+           SELECT r.sweep_sequence AS sweep, t.config_hash AS trial, r.replicate, m.name, m.value
            FROM final_metrics m JOIN replicates r ON r.id = m.replicate_id JOIN trials t ON t.id = r.trial_id)
          SELECT d.sweep, d.trial, d.replicate, d.name, d.value, f.value FROM final d
          LEFT JOIN final f ON f.sweep = 1 AND f.trial = d.trial AND f.replicate = d.replicate AND f.name = d.name

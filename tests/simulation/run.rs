@@ -57,7 +57,7 @@ const RULES: [Rule; 4] = [
     (
         "a step of a completed replicate that none of its attempts has reported",
         "SELECT r.id, p.step FROM replicates r JOIN trials t ON t.id = r.trial_id
-         JOIN trials ft ON ft.sweep_sequence = 1 AND ft.number = t.number JOIN replicates f ON f.trial_id = ft.id AND f.replicate = r.replicate
+         JOIN trials ft ON ft.sweep_sequence = 1 AND ft.config_hash = t.config_hash JOIN replicates f ON f.trial_id = ft.id AND f.replicate = r.replicate
          JOIN results o ON o.replicate_id = f.id JOIN metric_points p ON p.attempt_id = o.attempt_id
          WHERE r.state = 'completed'
          EXCEPT SELECT a.replicate_id, p.step FROM attempts a JOIN metric_points p ON p.attempt_id = a.id",
