@@ -1,7 +1,8 @@
 //! Sweeps of a program: who gets them, and what the coordinator makes of their results.
 
 use tinysweep_proto::v1::{
-    Completed, FailureKind, Hello, Program, SubmitSweepRequest, SubmitSweepResponse, coordinator_command::Command, worker_event::Event,
+    Completed, ExtendSweepRequest, FailureKind, Hello, Program, SubmitSweepRequest, SubmitSweepResponse, coordinator_command::Command,
+    extend_sweep_request::Which, worker_event::Event,
 };
 use tonic::{Code, Status};
 
@@ -55,6 +56,12 @@ async fn a_program_goes_to_who_allows_it_and_its_results_are_ranked() {
     assert_eq!(rows, [(Some(1), 0.25, 7, r#"{"lr":0.2}"#), (Some(0), 0.5, 7, r#"{"lr":0.1}"#)]);
     let stored = client.sweep(&sweep.id).await;
     assert_eq!(stored.program.unwrap().program, "train.py");
+
+    let wanted = ExtendSweepRequest { sweep: sweep.id.clone(), steps: 20, which: Some(Which::Top(1)) };
+    let refused = client.sweeps().extend_sweep(wanted).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains(&sweep.id), "{}", refused.message());
+    assert_eq!((stored.trials, client.sweep(&sweep.id).await.trials), (2, 2));
     running.stop().await;
 }
 
