@@ -140,6 +140,7 @@ pub fn lease(attempt: &AttemptKey, content: LeaseContent) -> Command {
         checkpoint_secs: policy.checkpoint_secs,
         timeout_secs: policy.timeout_secs,
         slots: policy.needs.slots,
+        memory_mib: policy.needs.memory_mib,
         checkpoint_evaluations: policy.retention.keep_best > 0,
         checkpoint_end: policy.retention.keeps_final(),
     })

@@ -47,13 +47,32 @@ fn attempts(trial: &Value) -> &Vec<Value> {
 
 #[test]
 fn a_killed_slot_costs_its_trial_an_attempt_and_the_other_nothing() {
+    expect_a_crash_of_one_slot("-KILL", "lost its process: signal 9 (SIGKILL, kill)");
+}
+
+#[test]
+fn so_does_one_that_aborts() {
+    expect_a_crash_of_one_slot("-ABRT", "lost its process: signal 6 (SIGABRT, abort)");
+}
+
+#[test]
+fn so_does_one_with_a_segmentation_fault() {
+    expect_a_crash_of_one_slot("-SEGV", "lost its process: signal 11 (SIGSEGV, segmentation fault)");
+}
+
+/// A slot of two ends by a signal; its trial begins again, and the other goes on.
+fn expect_a_crash_of_one_slot(by: &str, words: &str) {
     let coordinator = Coordinator::start();
     let lasting = TINY_SWEEP.replace("steps: 20,", "steps: 6000,") + "checkpoint_secs: 1\nretry: {backoff_secs: 0}\n";
     let sweep = coordinator.submit(&lasting);
     let worker = coordinator.worker_with("w", &["--slots", "2"]);
     wait_for_both(&coordinator, &sweep);
     let [victim, bystander] = slots_of(&worker)[..] else { panic!("{:?}", slots_of(&worker)) };
-    signal("-KILL", victim.into());
+    // Rust looks at a segmentation fault itself first, and lets the next one through.
+    while slots_of(&worker).contains(&victim) {
+        signal(by, victim.into());
+        thread::sleep(Duration::from_millis(100));
+    }
     coordinator.wait_for_end(&sweep);
     assert!(slots_of(&worker).contains(&bystander), "its process is still the same");
 
@@ -64,7 +83,7 @@ fn a_killed_slot_costs_its_trial_an_attempt_and_the_other_nothing() {
     assert_eq!(ends, [vec!["completed"], vec!["failed", "completed"]]);
     let hit = trials.iter().find(|trial| attempts(trial).len() == 2).unwrap();
     assert_eq!(attempts(hit)[0]["failure"], "crashed");
-    assert!(hit.to_string().contains("lost its process: signal 9 (SIGKILL, kill)"), "{hit:#}");
+    assert!(hit.to_string().contains(words), "{hit:#}");
     let workers = coordinator.json(&["workers"]);
     assert_eq!((&workers["workers"][0]["slots"], &workers["workers"].as_array().unwrap().len()), (&2.into(), &1));
 }
@@ -107,4 +126,27 @@ fn a_slot_keeps_its_process_and_is_spared_the_terminals_interrupt() {
     assert!(wait(&mut worker.0).unwrap().success());
     let trial = coordinator.json(&["show", &format!("{sweep}/0")]);
     assert_eq!(attempts(&trial).iter().map(|attempt| &attempt["state"]).collect::<Vec<_>>(), ["completed"], "it was let to its end");
+}
+
+#[test]
+fn a_trial_that_needs_more_memory_than_it_may_take_ends_alone() {
+    let coordinator = Coordinator::start();
+    // Weights, gradients and moments of the wide one have more than a GiB.
+    let sweep = TINY_SWEEP
+        .replace("steps: 20,", "steps: 3000,")
+        .replace("hidden_size: 16, ", "")
+        .replace("l_cycles: {values: [1, 2]}", "hidden_size: {values: [16, 2048]}");
+    let sweep = coordinator.submit(&(sweep + "resources: {memory_gib: 0.5}\nretry: {on: {out_of_memory: give_up}}\n"));
+    let worker = coordinator.worker_with("w", &["--slots", "2"]);
+    coordinator.wait_for_end(&sweep);
+    let [narrow, wide] = [0, 1].map(|trial| coordinator.json(&["show", &format!("{sweep}/{trial}")]));
+    assert_eq!((attempts(&wide).len(), &attempts(&wide)[0]["failure"]), (1, &"out_of_memory".into()), "{wide:#}");
+    let words = ["memory allocation of ", "it may take 512 MiB"];
+    assert!(words.iter().all(|words| wide.to_string().contains(words)), "{wide:#}");
+    assert_eq!((attempts(&narrow).len(), &attempts(&narrow)[0]["state"]), (1, &"completed".into()), "{narrow:#}");
+
+    let unlimited = coordinator.submit(TINY_SWEEP);
+    coordinator.wait_for_end(&unlimited);
+    assert_eq!(coordinator.json(&["show", &unlimited])["completed"], 2);
+    assert!(!slots_of(&worker).is_empty());
 }

@@ -331,7 +331,7 @@ impl Agent {
         }
     }
 
-    fn take(&mut self, lease: Lease, connection: &Connection, wire: &mut Wire) {
+    fn take(&mut self, mut lease: Lease, connection: &Connection, wire: &mut Wire) {
         let Some(attempt) = lease.attempt.clone() else {
             warn!("the coordinator sent a lease without a name; ignored");
             return;
@@ -346,6 +346,9 @@ impl Agent {
             return;
         }
         info!(sweep = attempt.sweep, trial = attempt.trial, replicate = attempt.replicate, attempt = attempt.attempt, "leased");
+        if self.settings.device != DeviceName::Cpu {
+            lease.memory_mib = 0; // it is of the device's memory, and what a process takes of the machine's is another matter
+        }
         let orders = Orders::default();
         self.running.insert(attempt.clone(), Running { orders: orders.clone(), slots });
         self.begun.truncate(REMEMBERED - 1);

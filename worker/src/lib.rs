@@ -30,6 +30,7 @@ pub mod handoff;
 pub mod kernels;
 pub mod leave;
 pub mod loss;
+mod memory_limit;
 pub mod model;
 pub mod optim;
 pub mod outbox;

@@ -9,6 +9,7 @@ use std::{
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
 use super::{environment::Variables, reaper::Reaper};
+use crate::memory_limit;
 
 /// A running program and what it has started.
 pub struct Group {
@@ -18,11 +19,17 @@ pub struct Group {
 }
 
 impl Group {
-    /// Starts `command`, whose first item is the program, with nothing but `variables` in its environment. Its output can be read.
+    /// Starts `command`, whose first item is the program, with nothing but `variables` in its environment, and a limit on the memory of each of
+    /// its processes unless that is 0. Its output can be read.
     ///
     /// # Errors
     /// The system's.
-    pub fn start(command: &[String], variables: &Variables, reaper: Arc<Reaper>) -> io::Result<(Self, ChildStdout, ChildStderr)> {
+    pub fn start(
+        command: &[String],
+        variables: &Variables,
+        memory_mib: u64,
+        reaper: Arc<Reaper>,
+    ) -> io::Result<(Self, ChildStdout, ChildStderr)> {
         let Some((program, arguments)) = command.split_first() else { return Err(io::ErrorKind::InvalidInput.into()) };
         let mut process = Command::new(program);
         process.args(arguments).env_clear().envs(variables);
@@ -33,6 +40,9 @@ impl Group {
         let id = child.id().ok_or(io::ErrorKind::NotFound)?;
         reaper.watch(id);
         let mut group = Self { child, id, reaper };
+        if memory_mib > 0 {
+            memory_limit::set(id, memory_mib)?;
+        }
         let (Some(stdout), Some(stderr)) = (group.child.stdout.take(), group.child.stderr.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };

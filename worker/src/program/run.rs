@@ -89,7 +89,7 @@ async fn try_run(voice: &Voice, lease: Lease, programs: Option<Arc<Programs>>, h
     places.check(&program, &command).map_err(StartError::Missing)?;
     let timeout = (lease.timeout_secs > 0).then(|| Duration::from_secs(lease.timeout_secs));
     let file = scratch.open_metrics()?;
-    let (group, stdout, stderr) = Group::start(&command, &variables, programs.reaper.clone())
+    let (group, stdout, stderr) = Group::start(&command, &variables, lease.memory_mib, programs.reaper.clone())
         .map_err(|error| StartError::System { program: command[0].clone(), error })?;
     let mut running = Running {
         group,

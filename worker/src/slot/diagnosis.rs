@@ -13,20 +13,28 @@ pub struct Remains<'a> {
     pub status: Option<ExitStatus>,
     /// Whether the system has killed a process for want of memory meanwhile.
     pub memory_ran_out: bool,
+    /// The most memory that it was allowed, in MiB; 0 for no limit.
+    pub memory_mib: u64,
     /// Its last line on standard error.
     pub last_words: &'a str,
 }
 
+/// Whether a process says so that it is about to abort, since memory was refused.
+pub fn is_refused_allocation(words: &str) -> bool {
+    words.starts_with("memory allocation of ") && words.ends_with(" failed")
+}
+
 /// The kind of failure, and what to tell people.
 pub fn diagnose(remains: Remains) -> (FailureKind, String) {
-    let Remains { status, memory_ran_out, last_words } = remains;
+    let Remains { status, memory_ran_out, memory_mib, last_words } = remains;
     let signal = status.and_then(signals::of);
     if signal == Some(9) && memory_ran_out {
         return (FailureKind::OutOfMemory, "the system killed its process, since memory ran out".into());
     }
-    // An allocation that is refused aborts the process, with these words.
-    if last_words.starts_with("memory allocation of ") && last_words.ends_with(" failed") {
-        return (FailureKind::OutOfMemory, format!("its process ended itself: {last_words}"));
+    if is_refused_allocation(last_words) {
+        let limit =
+            if memory_mib > 0 { format!("; it may take {memory_mib} MiB (`resources: {{memory_gib: …}}`)") } else { String::new() };
+        return (FailureKind::OutOfMemory, format!("its process ended itself: {last_words}{limit}"));
     }
     let how = match (signal, status.and_then(|status| status.code())) {
         (Some(signal), _) => format!("lost its process: {}", signals::shown(signal)),
@@ -60,7 +68,7 @@ mod tests {
             (Some(2 << 8), false, "error: no GPU", FailureKind::Crashed, "lost its process: exit code 2; its last words: error: no GPU"),
             (None, true, "", FailureKind::Crashed, "lost its process"),
         ] {
-            let remains = Remains { status: status.map(ExitStatus::from_raw), memory_ran_out, last_words };
+            let remains = Remains { status: status.map(ExitStatus::from_raw), memory_ran_out, memory_mib: 0, last_words };
             assert_eq!(diagnose(remains), (kind, message.to_owned()));
         }
     }

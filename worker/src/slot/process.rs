@@ -17,9 +17,10 @@ use tracing::{info, warn};
 
 use super::{
     Launch,
+    diagnosis::is_refused_allocation,
     protocol::{FrameError, Framed, HEAD_BYTES, Told, parse_head, parse_whole},
 };
-use crate::assignment::Said;
+use crate::{assignment::Said, memory_limit};
 
 /// Time in which a process that has closed its output has to be gone.
 const END_TIME: Duration = Duration::from_secs(1);
@@ -30,6 +31,8 @@ const LINE_BYTES: u64 = 4096;
 
 /// A process that runs, or has run. It is killed when this is dropped; should nobody be there to do so, it ends with its standard input.
 pub struct Process {
+    /// The most memory that it may take, in MiB; 0 for no limit.
+    pub memory_mib: u64,
     child: Child,
     frames: UnboundedSender<Vec<u8>>,
     said: Receiver<Result<Said, FrameError>>,
@@ -37,27 +40,34 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the process of slot `index`. What it says on standard error goes to this one's log.
+    /// Starts the process of slot `index`, with a limit on its memory unless that is 0. What it says on standard error goes to this one's log.
     ///
     /// # Errors
     /// The system will not.
-    pub fn start(index: usize, launch: &Launch) -> io::Result<Self> {
+    pub fn start(index: usize, launch: &Launch, memory_mib: u64) -> io::Result<Self> {
         let mut command = std::process::Command::new(&launch.program);
         command.args(&launch.arguments).envs(launch.environment.iter().map(|(name, value)| (name, value)));
         // A group of its own: Ctrl-C in a terminal is for the worker, which knows what it means.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        if memory_mib > 0 {
+            // Memory that is set aside in advance would count.
+            command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
+        }
         let mut command = Command::from(command);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
         let closed = || io::Error::other("a pipe that was asked for is missing");
         let (stdin, stdout) = (child.stdin.take().ok_or_else(closed)?, child.stdout.take().ok_or_else(closed)?);
         let stderr = child.stderr.take().ok_or_else(closed)?;
-        info!(slot = index, process = child.id(), "a process was started");
+        if memory_mib > 0 {
+            memory_limit::set(child.id().ok_or_else(|| io::Error::other("it has ended at once"))?, memory_mib)?;
+        }
+        info!(slot = index, process = child.id(), memory_mib, "a process was started");
         let (frames, outgoing) = mpsc::unbounded_channel();
         let (incoming, said) = mpsc::channel(FRAMES_WAITING);
         tokio::spawn(write(stdin, outgoing));
         tokio::spawn(read(stdout, incoming));
-        Ok(Self { child, frames, said, last_words: tokio::spawn(log(index, stderr)) })
+        Ok(Self { memory_mib, child, frames, said, last_words: tokio::spawn(log(index, stderr)) })
     }
 
     /// Whether it has ended.
@@ -123,7 +133,10 @@ async fn log(index: usize, stderr: ChildStderr) -> String {
         line.clear();
         if !text.is_empty() {
             warn!(slot = index, "{text}");
-            last = text;
+            // What follows a refused allocation only says that there is no backtrace of it.
+            if !is_refused_allocation(&last) {
+                last = text;
+            }
         }
     }
     last

@@ -58,25 +58,27 @@ impl Slot {
     /// Has its process train, and passes on what that says, until there is an end.
     pub async fn train(&mut self, mut assignment: Assignment) {
         let (kills, attempt) = (memory::kills(), assignment.lease.attempt.clone().unwrap_or_default());
-        let ended = match self.ready(&mut assignment.orders).await {
+        let memory_mib = assignment.lease.memory_mib;
+        let ended = match self.ready(memory_mib, &mut assignment.orders).await {
             Ok(process) => converse(process, &mut assignment).await,
             Err(loss) => Err(loss),
         };
         match ended {
             Ok(()) => self.deaths = 0,
             Err(loss) => {
-                let end = self.mourn(loss, kills, &attempt).await;
+                let end = self.mourn(loss, kills, memory_mib, &attempt).await;
                 _ = assignment.says.send(Said::Event(end));
             }
         }
     }
 
-    /// A process that runs: the one that has trained before, or a new one.
-    async fn ready(&mut self, orders: &mut watch::Receiver<Order>) -> Result<&mut Process, Loss> {
+    /// A process that runs: the one that has trained before, or a new one where that has ended or may take more or less memory.
+    async fn ready(&mut self, memory_mib: u64, orders: &mut watch::Receiver<Order>) -> Result<&mut Process, Loss> {
         if self.process.as_mut().is_some_and(Process::is_gone) {
             warn!(slot = self.index, "its process has ended while it had nothing to do");
             self.process = None;
         }
+        self.process.take_if(|process| process.memory_mib != memory_mib);
         match &mut self.process {
             Some(process) => Ok(process),
             none => {
@@ -85,13 +87,13 @@ impl Slot {
                     _ = orders.wait_for(|order| *order >= Order::HandBack) => return Err(Loss::Unwanted),
                     () = sleep_until(self.rested) => {}
                 }
-                Ok(none.insert(Process::start(self.index, &self.launch).map_err(Loss::NotStarted)?))
+                Ok(none.insert(Process::start(self.index, &self.launch, memory_mib).map_err(Loss::NotStarted)?))
             }
         }
     }
 
     /// The end of an attempt that its process has not reported, and of that process; `kills` is the system's count of before.
-    async fn mourn(&mut self, loss: Loss, kills: u64, attempt: &AttemptRef) -> Event {
+    async fn mourn(&mut self, loss: Loss, kills: u64, memory_mib: u64, attempt: &AttemptRef) -> Event {
         let process = self.process.take();
         let (kind, message) = match loss {
             Loss::Unwanted => return handed_back(attempt),
@@ -102,7 +104,7 @@ impl Slot {
                     Some(process) => process.end().await,
                     None => (None, String::new()),
                 };
-                diagnose(Remains { status, memory_ran_out: memory::kills() > kills, last_words: &last_words })
+                diagnose(Remains { status, memory_ran_out: memory::kills() > kills, memory_mib, last_words: &last_words })
             }
         };
         let pause = pause(self.deaths);
