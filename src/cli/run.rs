@@ -17,7 +17,7 @@ use tinysweep_proto::{
     address::Address,
     v1::{ControlSweepRequest, GetLeaderboardRequest, GetSweepRequest, ListSweepsRequest, SweepState, SweepVerb},
 };
-use tinysweep_worker::device::DeviceName;
+use tinysweep_worker::{cost::Power, device::DeviceName};
 use tokio::{
     process::{Child, Command},
     sync::oneshot,
@@ -82,7 +82,7 @@ pub async fn execute(args: RunArgs) -> Result<(), Failure> {
 
 /// Refuses a program that may not or cannot run here: the worker of a run is started where it is, and would only say the same.
 fn check_program(commands: &worker::CommandsArgs, file: &SweepFile) -> Result<(), Failure> {
-    let settings = commands.settings()?;
+    let settings = commands.settings(Power::default())?; // what it costs is no question here
     let Some(sweep) = file.spec.program() else { return Ok(()) };
     let wrong = |problem: &str| Failure::bad_input(format!("{}: {problem}", file.file_name));
     let settings = settings.ok_or_else(|| wrong("runs a program, which is only done with --allow-commands"))?;

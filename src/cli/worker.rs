@@ -6,6 +6,7 @@ use clap::Args;
 use tinysweep_proto::address::Address;
 use tinysweep_worker::{
     agent::{self, Settings},
+    cost::Power,
     device::DeviceName,
     folders::Folders,
     program,
@@ -60,11 +61,11 @@ pub struct CommandsArgs {
 
 impl CommandsArgs {
     /// How programs are run; none where they are not allowed.
-    pub fn settings(&self) -> Result<Option<program::Settings>, Failure> {
+    pub fn settings(&self, power: Power) -> Result<Option<program::Settings>, Failure> {
         if !self.allow_commands && !self.pass_env.is_empty() {
             return Err(Failure::bad_input("--pass-env means nothing without --allow-commands"));
         }
-        Ok(self.allow_commands.then(|| program::Settings::of_this_process(&self.pass_env)).transpose()?)
+        Ok(self.allow_commands.then(|| program::Settings::of_this_process(&self.pass_env, power)).transpose()?)
     }
 }
 
@@ -85,7 +86,7 @@ pub async fn execute(args: WorkerArgs) -> Result<(), Failure> {
         host,
         labels: args.labels.into_iter().collect(),
         count: args.count,
-        programs: args.commands.settings()?,
+        programs: args.commands.settings(args.power.into())?,
     };
     agent::run(settings, Arc::new(trainers), leave::wishes(args.leave_with_stdin)).await.map_err(Failure::bad_input)
 }

@@ -186,6 +186,21 @@ fn failures_say_what_the_program_said_last() {
 }
 
 #[test]
+fn a_program_says_what_it_has_cost() {
+    // A child computes, and is waited for; the shell itself hardly does.
+    let busy = "#!/bin/sh\nsh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done'\necho '{\"loss\": 1}'\n";
+    let (coordinator, sweep) = with_script(busy, &one(""));
+    let _worker = runner(&coordinator, "w");
+    coordinator.wait_for_end(&sweep);
+    let trial = coordinator.json(&["show", &format!("{sweep}/0")]);
+    let cost = &trial["replicates"][0]["attempts"][0]["cost"];
+    let number = |name: &str| cost[name].as_f64().unwrap_or_else(|| panic!("{name} in {cost:#}"));
+    assert!(number("device_seconds") >= 0.02 && number("device_seconds") <= number("wall_seconds") + 0.05, "{cost:#}");
+    assert_eq!((number("joules"), number("steps")), (number("joules_estimated"), 0.0));
+    assert!((number("joules") - 10.0 * number("device_seconds")).abs() < 1e-6, "{cost:#}");
+}
+
+#[test]
 fn a_program_that_is_not_there_speaks_against_the_worker_and_is_tried_elsewhere() {
     let coordinator = Coordinator::start();
     let sweep = coordinator.submit(&one("retry: {max_attempts: 2, backoff_secs: 0}"));

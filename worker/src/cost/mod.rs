@@ -4,14 +4,17 @@
 //! * `energy`: whose share of the energy that was counted is whose; pure.
 //! * `gauge`: where device seconds and energy are read: `powercap` has the counters of processors, `gpu` those of a GPU.
 //! * `system`: what the system says of this process and of the machine.
+//! * `message`: what is told of it.
 
 mod energy;
 mod gauge;
 mod gpu;
+mod message;
 mod meter;
 mod powercap;
-mod system;
+pub(crate) mod system;
 
+pub use message::{cost_message, with_cost};
 pub use meter::Meter;
 
 use crate::report::Work;

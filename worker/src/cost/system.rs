@@ -18,7 +18,31 @@ pub fn computed_seconds() -> Option<f64> {
 /// Seconds that all programs of this machine together have computed since it started.
 #[cfg(unix)]
 pub fn machine_seconds() -> Option<f64> {
-    busy_ticks(&fs::read_to_string("/proc/stat").ok()?).map(|ticks| ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+    busy_ticks(&fs::read_to_string("/proc/stat").ok()?).map(seconds)
+}
+
+/// What the system tells in ticks.
+#[cfg(unix)]
+pub fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// What a system tells in ticks; this one tells nothing.
+#[cfg(not(unix))]
+pub const fn seconds(_: u64) -> f64 {
+    0.0
+}
+
+/// What the system tells in pages.
+#[cfg(unix)]
+pub fn bytes(pages: u64) -> u64 {
+    pages.saturating_mul(rustix::param::page_size() as u64)
+}
+
+/// What a system tells in pages; this one tells nothing.
+#[cfg(not(unix))]
+pub const fn bytes(_: u64) -> u64 {
+    0
 }
 
 /// Seconds that all programs of this machine together have computed since it started.

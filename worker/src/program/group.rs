@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::{
+    process::{Child, ChildStderr, ChildStdout, Command},
+    task::{JoinHandle, spawn_blocking},
+};
 
 use super::{environment::Variables, reaper::Reaper};
 use crate::memory_limit;
@@ -14,6 +17,8 @@ use crate::memory_limit;
 /// A running program and what it has started.
 pub struct Group {
     child: Child,
+    /// Ends with the child; none once that was noted.
+    ended: Option<JoinHandle<()>>,
     id: u32,
     reaper: Arc<Reaper>,
 }
@@ -39,7 +44,7 @@ impl Group {
         let child = process.spawn()?;
         let id = child.id().ok_or(io::ErrorKind::NotFound)?;
         reaper.watch(id);
-        let mut group = Self { child, id, reaper };
+        let mut group = Self { child, ended: Some(spawn_blocking(move || watch(id))), id, reaper };
         if memory_mib > 0 {
             memory_limit::set(id, memory_mib)?;
         }
@@ -49,8 +54,22 @@ impl Group {
         Ok((group, stdout, stderr))
     }
 
-    /// Waits for the program itself to end. May be dropped and called again.
-    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+    /// Its number, which is that of its first process.
+    pub const fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Waits until the program itself has ended; what the system says of it can still be read then. May be dropped and called again.
+    pub async fn ended(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            // A watch that fails has seen that there is nothing to wait for.
+            let _ = ended.await;
+            self.ended = None;
+        }
+    }
+
+    /// How the program itself has ended.
+    pub async fn status(&mut self) -> io::Result<ExitStatus> {
         self.child.wait().await
     }
 
@@ -76,6 +95,21 @@ impl Drop for Group {
         self.reaper.forget(self.id);
     }
 }
+
+/// Returns when the process has ended, without taking note of how: that is for its parent's runtime.
+#[cfg(unix)]
+fn watch(process: u32) {
+    use rustix::{
+        io::Errno,
+        process::{WaitId, WaitIdOptions, waitid},
+    };
+    let Some(id) = group_id(process) else { return };
+    while matches!(waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT), Err(Errno::INTR)) {}
+}
+
+/// Nothing can be watched here.
+#[cfg(not(unix))]
+fn watch(_: u32) {}
 
 /// What a group can be told.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 //! * `scratch`: the folder of an attempt.
 //! * `pipe`, `metrics_file`, `output`, `metrics`, `log`, `said`, over `budget`: what it says, within bounds.
 //! * `limits`, `ending`: when it is to end, and what its end means.
+//! * `meter`: what it costs.
 //! * `voice`: what is told of it.
 //! * `run`, `error`: one attempt, from start to end.
 
@@ -16,6 +17,7 @@ mod find;
 mod group;
 mod limits;
 mod log;
+mod meter;
 mod metrics;
 mod metrics_file;
 mod output;
@@ -39,7 +41,7 @@ use environment::Variables;
 use find::Places;
 use reaper::Reaper;
 
-use crate::folders::Folders;
+use crate::{cost::Power, folders::Folders};
 
 /// Time between SIGTERM and SIGKILL.
 pub const PAUSE: Duration = Duration::from_secs(10);
@@ -61,18 +63,21 @@ pub struct Settings {
     pub variables: Variables,
     /// This very program, which ends what is left when called with [`REAPER_ARGUMENT`].
     pub executable: PathBuf,
+    /// What its device is taken to draw.
+    pub power: Power,
 }
 
 impl Settings {
-    /// Those of this process; programs also get the variables `further` of its environment.
+    /// Those of this process; programs also get the variables `further` of its environment, and their energy is estimated by `power`.
     ///
     /// # Errors
     /// Its folder, or its own program, is gone.
-    pub fn of_this_process(further: &[String]) -> io::Result<Self> {
+    pub fn of_this_process(further: &[String], power: Power) -> io::Result<Self> {
         Ok(Self {
             folder: std::env::current_dir()?,
             variables: environment::let_through(std::env::vars_os(), further),
             executable: std::env::current_exe()?,
+            power,
         })
     }
 

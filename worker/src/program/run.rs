@@ -25,6 +25,7 @@ use super::{
     group::Group,
     limits::Limits,
     log::Stream,
+    meter::Meter,
     metrics_file::MetricsFile,
     pipe::Pipe,
     said::Said,
@@ -52,7 +53,7 @@ pub async fn run(
 ) {
     let voice = Voice::new(attempt, says);
     if let Err(error) = try_run(&voice, lease, programs, host, orders).await {
-        voice.failed(FailureKind::CannotStart, error.to_string());
+        voice.failed(FailureKind::CannotStart, error.to_string(), None);
     }
 }
 
@@ -92,6 +93,7 @@ async fn try_run(voice: &Voice, lease: Lease, programs: Option<Arc<Programs>>, h
     let (group, stdout, stderr) = Group::start(&command, &variables, lease.memory_mib, programs.reaper.clone())
         .map_err(|error| StartError::System { program: command[0].clone(), error })?;
     let mut running = Running {
+        meter: Meter::start(group.id(), programs.settings.power, started),
         group,
         output: Pipe::new(stdout, started),
         errors: Pipe::new(stderr, started),
@@ -101,15 +103,17 @@ async fn try_run(voice: &Voice, lease: Lease, programs: Option<Arc<Programs>>, h
     };
     running.said.log.note(&shown(&command));
     let status = running.until_it_ends(voice).await;
-    let Running { said, limits, .. } = running;
+    let Running { said, limits, meter, .. } = running;
+    let cost = meter.cost();
     let checkpoint = format!("{host}:{}", checkpoints.display());
     match limits.cut().map(|(cut, _)| cut) {
         Some(Cut::Stop) => {} // nobody waits for a word of it
-        Some(Cut::HandBack) => voice.handed_back(),
+        Some(Cut::HandBack) => voice.handed_back(Some(&cost)),
         Some(Cut::Timeout) => {
-            voice.failed(FailureKind::Timeout, format!("it ran for {} s, all that its sweep allows", lease.timeout_secs));
+            let message = format!("it ran for {} s, all that its sweep allows", lease.timeout_secs);
+            voice.failed(FailureKind::Timeout, message, Some(&cost));
         }
-        None => voice.ended(status, &said, &program.metric, started.elapsed(), checkpoint),
+        None => voice.ended(status, &said, &program.metric, &cost, checkpoint),
     }
     Ok(())
 }
@@ -140,6 +144,7 @@ struct Running {
     file: MetricsFile,
     said: Said,
     limits: Limits,
+    meter: Meter,
 }
 
 impl Running {
@@ -151,14 +156,20 @@ impl Running {
         pass_on.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let status = loop {
             tokio::select! {
-                status = self.group.wait() => break status,
+                () = self.group.ended() => {
+                    self.meter.look();
+                    break self.group.status().await;
+                }
                 read = self.output.read() => self.said.take_bytes(&mut self.output.lines, Stream::Output, &read),
                 read = self.errors.read() => self.said.take_bytes(&mut self.errors.lines, Stream::Error, &read),
                 _ = look.tick() => {
                     self.limits.look(&self.group);
                     self.file.read_on(&mut self.said);
                 }
-                _ = pass_on.tick() => self.said.pass_on(voice),
+                _ = pass_on.tick() => {
+                    self.meter.look();
+                    self.said.pass_on(voice, &self.meter.cost());
+                }
             }
         };
         self.linger().await;
@@ -167,7 +178,7 @@ impl Running {
         self.said.finish(&mut self.output.lines, Stream::Output);
         self.said.finish(&mut self.errors.lines, Stream::Error);
         self.file.read_to_end(&mut self.said);
-        self.said.pass_on(voice);
+        self.said.pass_on(voice, &self.meter.cost());
         status
     }
 

@@ -11,6 +11,7 @@ use super::{
     output::Lines,
     voice::Voice,
 };
+use crate::cost::Cost;
 
 /// Metric points a second, at once, and altogether that become part of the curves. Of every metric the last value counts in any case.
 const POINTS_PER_SECOND: f64 = 1000.0;
@@ -77,8 +78,8 @@ impl Said {
         self.points.extend(values.into_iter().map(|(name, value)| MetricPoint { name, step, value }));
     }
 
-    /// Passes on what has come since the last time.
-    pub fn pass_on(&mut self, voice: &Voice) {
+    /// Passes on what has come since the last time, and what it has cost so far.
+    pub fn pass_on(&mut self, voice: &Voice, cost: &Cost) {
         if let Some(refusal) = self.tally.refusal() {
             self.log.note(&refusal);
         }
@@ -88,7 +89,7 @@ impl Said {
             self.log.note(&format!("({left_out} metric points are no part of the curves: {why})"));
         }
         if std::mem::take(&mut self.is_news) {
-            voice.progress(self.tally.step(), std::mem::take(&mut self.points));
+            voice.progress(self.tally.step(), std::mem::take(&mut self.points), cost);
         }
         self.log.flush().into_iter().for_each(|lines| voice.log(lines));
     }

@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tinysweep_proto::v1::{self, AttemptRef, Completed, Failed, HandedBack, MetricPoint, Progress, Series, worker_event::Event};
+use tinysweep_proto::v1::{AttemptRef, Completed, MetricPoint, Progress, Series, worker_event::Event};
 
 use super::protocol::Framed;
 use crate::{
     assignment::{Said, log_line},
-    cost::Cost,
-    report::{Report, Work},
+    cost::{Cost, cost_message, with_cost},
+    report::Report,
     runner::Listener,
     train::Outcome,
 };
@@ -90,34 +90,6 @@ fn progress(attempt: &AttemptRef, report: &Report, cost: &Cost) -> Event {
         to_evaluate: report.evaluation.map(|evaluated| evaluated.total as u64),
         cost: Some(cost_message(cost)),
     })
-}
-
-/// An end, with what the attempt has cost.
-fn with_cost(event: Event, cost: Option<&Cost>) -> Event {
-    let cost = cost.map(cost_message);
-    match event {
-        Event::Completed(completed) => Event::Completed(Completed { cost, ..completed }),
-        Event::Failed(failed) => Event::Failed(Failed { cost, ..failed }),
-        Event::HandedBack(back) => Event::HandedBack(HandedBack { cost, ..back }),
-        other => other,
-    }
-}
-
-fn cost_message(cost: &Cost) -> v1::Cost {
-    let Cost { wall_seconds, device_seconds, work, peak_memory_bytes, energy } = *cost;
-    let Work { steps, samples, training_seconds, answered, flops } = work;
-    v1::Cost {
-        wall_seconds,
-        device_seconds,
-        training_seconds,
-        steps,
-        samples,
-        answered,
-        flops,
-        peak_memory_bytes,
-        joules: energy.joules,
-        joules_estimated: if energy.is_measured { 0.0 } else { energy.joules },
-    }
 }
 
 /// The end of an attempt that has its result; its model is in `checkpoint`.
