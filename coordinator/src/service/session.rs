@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
+    error::Error,
     sync::Arc,
 };
 
@@ -169,6 +170,9 @@ impl Session {
                         Err(error) => break Some(error.into()),
                     },
                     Ok(None) => break None,
+                    Err(status) if status.source().is_none() => {
+                        break Some(ServiceError::invalid("event", format!("cannot be read: {}", status.message())).into());
+                    }
                     Err(status) => {
                         info!(worker = %self.worker, reason = status.message(), "connection to the worker lost");
                         break None;

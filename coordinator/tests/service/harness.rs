@@ -27,7 +27,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 /// Longer than anything here takes; a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Silence after which workers count as lost, in tests about that. In others no worker may be lost, however slow the machine.
 pub const SHORT_LEASE: Duration = Duration::from_secs(1);

@@ -16,3 +16,4 @@ mod refusals;
 mod restarts;
 mod retention;
 mod starting;
+mod unreadable;

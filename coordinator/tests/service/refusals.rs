@@ -4,7 +4,7 @@ use tinysweep_proto::{
     address::Address,
     connect::connect,
     v1::{
-        GetLeaderboardRequest, GetSweepRequest, GetTrialRequest, Heartbeat, Hello, ListSweepsRequest, Progress,
+        AttemptRef, GetLeaderboardRequest, GetSweepRequest, GetTrialRequest, Heartbeat, Hello, ListSweepsRequest, Progress,
         sweep_service_client::SweepServiceClient, worker_event::Event,
     },
 };
@@ -93,7 +93,15 @@ async fn sessions_begin_with_a_proper_hello() {
     assert_eq!(other.code(), Code::FailedPrecondition);
     let ours = format!("version {}", tinysweep_proto::PROTOCOL_VERSION);
     assert!(other.message().contains(&ours) && other.message().contains("99"), "{}", other.message());
-    for first in [Event::Heartbeat(Heartbeat {}), Event::Hello(hello("", 1, vec![])), Event::Hello(hello("w", 0, vec![]))] {
+    let labels = (0..65).map(|label| (label.to_string(), String::new())).collect();
+    let wrong = [
+        hello("", 1, vec![]),
+        hello("w", 0, vec![]),
+        hello("w", u32::MAX, vec![]),
+        hello("w", 1, vec![AttemptRef::default(); 1001]),
+        Hello { labels, ..hello("w", 1, vec![]) },
+    ];
+    for first in wrong.map(Event::Hello).into_iter().chain([Event::Heartbeat(Heartbeat {})]) {
         assert_eq!(refused(&running, first).await.code(), Code::InvalidArgument);
     }
     running.stop().await;
