@@ -1,6 +1,6 @@
 //! What sweeps, replicates, attempts and workers are called.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 /// The most characters that a worker's id may have; workers draw sixteen.
 const WORKER_ID_LIMIT: usize = 64;
@@ -39,9 +39,9 @@ impl fmt::Display for SweepId {
     }
 }
 
-/// A worker: drawn at random by itself when it starts, the same over its reconnects.
+/// A worker: drawn at random by itself when it starts, the same over its reconnects. Shared, since every plan looks at all workers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WorkerId(String);
+pub struct WorkerId(Arc<str>);
 
 /// A text that cannot be a worker's id.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +58,7 @@ impl WorkerId {
         if text.is_empty() || text.len() > WORKER_ID_LIMIT || !text.bytes().all(plain) {
             return Err(BadWorkerId(text.chars().take(WORKER_ID_LIMIT).collect()));
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.into()))
     }
 
     /// The id as text.
