@@ -1,7 +1,8 @@
 //! Makes true what should be: leases what waits, and gives up what is lost.
 //!
-//! Woken by whoever changes something, and by a timer. One pass reads a snapshot, asks [`plan`](crate::domain::plan), and
-//! does what it says. A pass takes no input and may run at any time; it never tries anything twice: the next pass does.
+//! Woken by whoever changes something, and by a timer. One pass looks at all workers and all that waits, asks [`plan`](crate::domain::plan),
+//! and does what it says. A pass takes no input and may run at any time; it never tries anything twice: the next pass does. Only a result
+//! does not wait for one: what its slot is free for is leased with it, in one write.
 
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use tracing::{error, info, warn};
 use crate::{
     domain::{
         ids::{AttemptKey, LeaseToken, WorkerId},
-        plan::{Assignment, Decision, ExpiredWorker, Snapshot, plan},
+        plan::{ExpiredWorker, Loss, losses},
     },
     service::convert::{attempt_ref, checkpoint_message},
     shared::Shared,
-    store::{LeaseContent, Leased, StoreError},
+    store::{LeaseContent, Leased, Room, StoreError},
 };
 
 /// Reconciles until the coordinator shuts down.
@@ -61,31 +62,28 @@ async fn count(shared: &Shared) -> Result<(), StoreError> {
 /// # Errors
 /// The store fails; what was done before stays done.
 pub async fn pass(shared: &Shared) -> Result<(), StoreError> {
+    let Shared { machine, store, sessions, .. } = shared;
     let _turn = shared.dispatch.lock().await;
-    let snapshot = snapshot(shared).await?;
-    let mut assignments = Vec::new();
-    for decision in plan(&snapshot) {
-        match decision {
-            Decision::Requeue { attempt, reason } => give_up(shared, &attempt, &reason).await?,
-            Decision::Forget { worker, reason } => forget(shared, &worker, reason).await?,
-            Decision::Assign(assignment) => assignments.push(assignment),
+    for (id, silent) in sessions.silent(shared.lease, Instant::now()) {
+        let running = machine.disk(store.running_on(&id)).await?;
+        for loss in losses(ExpiredWorker { id, silent_secs: silent.as_secs(), running }) {
+            match loss {
+                Loss::Requeue { attempt, reason } => give_up(shared, &attempt, &reason).await?,
+                Loss::Forget { worker, reason } => forget(shared, &worker, reason).await?,
+            }
         }
     }
-    assign(shared, assignments).await
+    let room = room(shared);
+    if room.workers.iter().any(|worker| worker.free() > 0) {
+        hand_out(shared, machine.disk(store.lease(room, machine.moment())).await?);
+    }
+    Ok(())
 }
 
-async fn snapshot(shared: &Shared) -> Result<Snapshot, StoreError> {
-    let mut expired = Vec::new();
-    for (id, silent) in shared.sessions.silent(shared.lease, Instant::now()) {
-        let running = shared.machine.disk(shared.store.running_on(&id)).await?;
-        expired.push(ExpiredWorker { id, silent_secs: silent.as_secs(), running });
-    }
-    let now_ms = shared.machine.now_ms();
-    let mut workers = shared.sessions.reachable(now_ms);
-    workers.retain(|worker| expired.iter().all(|expired| expired.id != worker.id));
-    let free = workers.iter().map(|worker| worker.free()).sum();
-    let sweeps = if free > 0 { shared.machine.disk(shared.store.queues(free, now_ms)).await? } else { Vec::new() };
-    Ok(Snapshot { sweeps, workers, expired })
+/// Who can be leased to. Whoever leases holds [`Shared::dispatch`] from before this until the leases are handed out.
+pub fn room(shared: &Shared) -> Room {
+    let Shared { machine, sessions, .. } = shared;
+    Room { workers: sessions.reachable(machine.now_ms()), token: LeaseToken::from_random(machine.random()) }
 }
 
 async fn forget(shared: &Shared, worker: &WorkerId, reason: String) -> Result<(), StoreError> {
@@ -111,20 +109,15 @@ pub async fn give_up(shared: &Shared, attempt: &AttemptKey, reason: &str) -> Res
     Ok(())
 }
 
-async fn assign(shared: &Shared, assignments: Vec<Assignment>) -> Result<(), StoreError> {
-    if assignments.is_empty() {
-        return Ok(());
-    }
-    let Shared { machine, store, .. } = shared;
-    let token = LeaseToken::from_random(machine.random());
-    for Leased { attempt, worker, content } in machine.disk(store.lease(assignments, token, machine.moment())).await? {
+/// Sends what was leased.
+pub fn hand_out(shared: &Shared, leased: Vec<Leased>) {
+    for Leased { attempt, worker, content } in leased {
         info!(%attempt, %worker, "leased");
         shared.sessions.take(&worker, content.policy.needs.slots);
         if !shared.sessions.send(&worker, lease(&attempt, content)) {
             info!(%attempt, %worker, "the lease could not be sent; the worker gets it when it is back");
         }
     }
-    Ok(())
 }
 
 /// The command that hands an attempt to a worker.

@@ -81,11 +81,7 @@ async fn waits(shared: &Shared, key: &ReplicateKey) -> Result<Vec<String>, Servi
     if pause_ms > 0 {
         return Ok(vec![format!("it waits: the pause after its last failure ends in {:.1} s", pause_ms as f64 / 1000.0)]);
     }
-    let snapshot = Snapshot {
-        sweeps: shared.store.queues(QUEUE_SHOWN, now_ms).await?,
-        workers: shared.sessions.reachable(now_ms),
-        expired: Vec::new(),
-    };
+    let snapshot = Snapshot { sweeps: shared.store.queues(QUEUE_SHOWN, now_ms).await?, workers: shared.sessions.reachable(now_ms) };
     let Some(queue) = snapshot.sweeps.iter().find(|queue| queue.id == key.sweep) else { return Ok(Vec::new()) };
     let reasons = why_waiting(&snapshot, queue, key, &waiting.avoid);
     Ok(reasons.into_iter().map(|reason| format!("it waits: {reason}")).collect())

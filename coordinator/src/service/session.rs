@@ -283,16 +283,22 @@ impl Session {
     }
 
     async fn report(&mut self, seq: u64, attempt: &AttemptKey, report: &Report, live: Option<LiveProgress>) -> Result<Next, ServiceError> {
-        let Shared { machine, store, .. } = &*self.shared;
-        let applied = machine.disk(store.apply(&self.worker, seq, attempt, report, machine.moment())).await?;
+        let shared = self.shared.clone();
+        let Shared { machine, store, sessions, .. } = &*shared;
+        // With a result goes the next lease, in one write.
+        let (deciding, room) = match report {
+            Report::Completed(_) => (Some(shared.dispatch.lock().await), Some(reconcile::room(&shared))),
+            _ => (None, None),
+        };
+        let applied = machine.disk(store.apply(&self.worker, seq, attempt, report, room, machine.moment())).await?;
         // What was taken before may not be on the disk yet; what does not count nobody would miss.
         let must_survive = report.must_survive() && !matches!(applied, Applied::Dropped(_));
-        let ticket = if must_survive { self.shared.durability.ticket() } else { 0 };
+        let ticket = if must_survive { shared.durability.ticket() } else { 0 };
         self.note_taken(seq, ticket);
         match (applied, live) {
-            (Applied::Counted { .. }, Some(live)) => self.shared.live.report(attempt, live),
+            (Applied::Counted { .. }, Some(live)) => shared.live.report(attempt, live),
             (Applied::Duplicate, _) => {}
-            (Applied::Counted { freed }, None) => match report {
+            (Applied::Counted { freed, leased }, None) => match report {
                 Report::Progress(_) | Report::Checkpointed(_) | Report::Logged(_) => {}
                 Report::HandedBack { reason, .. } => {
                     info!(%attempt, worker = %self.worker, reason, "attempt handed back");
@@ -305,7 +311,10 @@ impl Session {
                 }
                 Report::Completed(outcome) => {
                     info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt completed");
-                    self.freed(attempt, freed);
+                    sessions.free(&self.worker, freed);
+                    reconcile::hand_out(&shared, leased);
+                    drop(deciding);
+                    shared.live.forget(attempt);
                     self.judge(None).await?;
                     self.compare_parameters(attempt, outcome.parameters).await?;
                 }
@@ -360,6 +369,7 @@ impl Session {
             warn!(worker = %self.worker, reason = quarantine(&health, now_ms), "worker gets no work for a while");
         }
         self.shared.sessions.judge(&self.worker, health);
+        self.shared.wake.notify_one(); // a result ends a quarantine
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use super::{
     Store, StoreError,
     changes::{self, Beginning, Change},
     error::{inconsistent, signed},
+    queue::{Head, Queues},
     replicates::{attempt_key, load, no_such_replicate, policy_from_json, stored_worker, transition, unknown},
     sweeps::{dataset_from_json, program_from_json},
 };
@@ -17,8 +18,8 @@ use crate::{
     domain::{
         checkpoint::Checkpoint,
         ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId, WorkerId},
-        lifecycle::{Event, Refusal, Replicate, ReplicateState, ReplicateStatus, Rules},
-        plan::Assignment,
+        lifecycle::{Event, Refusal, Replicate, ReplicateState, Rules},
+        plan::{self, Assignment, Snapshot, WorkerLoad},
         policy::Policy,
     },
 };
@@ -51,23 +52,33 @@ pub struct Leased {
     pub content: LeaseContent,
 }
 
-/// Makes the query that reads what is leased, in the order in which it is named, after other statements that go with it.
-macro_rules! select_leases {
-    ($before:literal, $keys:expr) => {
-        sqlx::query_as!(
-            LeaseRow,
-            $before
-                + r#"SELECT r.id AS "id!", r.state, r.attempts AS "attempts: u32", r.faults AS "faults: u32",
-             t.config_json, r.seed AS "seed: u64", s.id AS sweep, s.dataset_json, s.program_json, s.policy_json,
-             (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
-              FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS "resume: String"
-           FROM json_each(?) AS wanted CROSS JOIN sweeps s ON s.id = wanted.value ->> 0
-           CROSS JOIN trials t ON t.sweep_sequence = s.sequence AND t.number = wanted.value ->> 1
-           CROSS JOIN replicates r ON r.trial_id = t.id AND r.replicate = wanted.value ->> 2
-           ORDER BY wanted.key"#,
-            $keys
-        )
-    };
+/// Who can be leased to.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// All workers that can be reached.
+    pub workers: Vec<WorkerLoad>,
+    /// Drawn for the leases.
+    pub token: LeaseToken,
+}
+
+impl Room {
+    /// Slots that work can be given for.
+    pub(super) fn slots(&self) -> u32 {
+        self.workers.iter().map(WorkerLoad::free).sum()
+    }
+
+    /// The same if all that `worker` runs ended.
+    pub(super) fn slots_with_all_of(&self, worker: &WorkerId) -> u32 {
+        let slots = |load: &WorkerLoad| if load.id == *worker && load.withheld.is_none() { load.slots } else { load.free() };
+        self.workers.iter().map(slots).sum()
+    }
+
+    /// Frees slots of a worker.
+    pub(super) fn free(&mut self, worker: &WorkerId, slots: u32) {
+        if let Some(load) = self.workers.iter_mut().find(|load| load.id == *worker) {
+            load.taken = load.taken.saturating_sub(slots);
+        }
+    }
 }
 
 impl Store {
@@ -101,25 +112,20 @@ impl Store {
         rows.into_iter().map(|row| Ok((stored_worker(&row.worker_id)?, row.slots))).collect()
     }
 
-    /// Leases replicates to workers, all in one write and under one `token`. What is not queued any more is left out of the answer.
+    /// Leases what waits to those who have room, all in one write.
     ///
     /// # Errors
     /// The database fails or contradicts itself; then nothing is leased.
-    pub async fn lease(&self, assignments: Vec<Assignment>, token: LeaseToken, at: Moment) -> Result<Vec<Leased>, StoreError> {
+    pub async fn lease(&self, room: Room, at: Moment) -> Result<Vec<Leased>, StoreError> {
         let mut turn = self.writer.turn().await?;
-        let keys: Vec<_> = assignments.iter().map(|assignment| &assignment.replicate).collect();
-        let rows = select_leases!("BEGIN IMMEDIATE; ", keys_json(&keys)).fetch_all(&mut *turn).await?;
-        if rows.len() != assignments.len() {
-            return Err(inconsistent("the queue", format!("{} of these replicates exist: {keys:?}", rows.len())));
+        // Nobody else writes meanwhile, so that what is read before the transaction is true in it.
+        let queues = self.read_queues(room.slots(), at.now_ms).await?;
+        let (changes, leased) = decide(queues, room, at)?;
+        if leased.is_empty() {
+            turn.committed();
+            return Ok(leased);
         }
-        let (mut changes, mut leased) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        for (assignment, row) in assignments.into_iter().zip(rows) {
-            if row.state == ReplicateStatus::Queued.name() {
-                let (change, lease) = lease(assignment, row, token, at)?;
-                changes.push(change);
-                leased.push(lease);
-            } // else it was cancelled in the meantime
-        }
+        sqlx::query!("BEGIN IMMEDIATE").execute(&mut *turn).await?;
         changes::write(&mut turn, &changes, at.now_ms).await?;
         turn.commit().await?;
         Ok(leased)
@@ -163,26 +169,54 @@ impl Store {
     /// # Errors
     /// There is no such replicate.
     pub async fn lease_content(&self, replicate: &ReplicateKey) -> Result<LeaseContent, StoreError> {
-        let row = select_leases!("", keys_json(&[replicate])).fetch_optional(&self.readers).await?;
-        row.ok_or_else(|| no_such_replicate(replicate))?.content()
+        let sweep = replicate.sweep.as_str();
+        let row = sqlx::query!(
+            r#"SELECT t.config_json, r.seed AS "seed: u64", s.dataset_json, s.program_json, s.policy_json,
+                 (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
+                  FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS "resume: String"
+               FROM sweeps s JOIN trials t ON t.sweep_sequence = s.sequence JOIN replicates r ON r.trial_id = t.id
+               WHERE s.id = ? AND t.number = ? AND r.replicate = ?"#,
+            sweep,
+            replicate.trial,
+            replicate.replicate
+        )
+        .fetch_optional(&self.readers)
+        .await?
+        .ok_or_else(|| no_such_replicate(replicate))?;
+        let checkpoint = |json: String| {
+            serde_json::from_str(&json).map_err(|error| inconsistent(format!("sweep {sweep}"), format!("checkpoint `{json}`: {error}")))
+        };
+        let resume = row.resume.map(checkpoint).transpose()?;
+        let (config_json, seed, dataset_json) = (row.config_json, row.seed, row.dataset_json);
+        Content { config_json, seed, dataset_json, program_json: row.program_json, policy_json: row.policy_json, resume }.parse(sweep)
     }
 }
 
-/// Names replicates to [`select_leases`].
-fn keys_json(keys: &[&ReplicateKey]) -> String {
-    let keys: Vec<_> = keys.iter().map(|key| (key.sweep.as_str(), key.trial, key.replicate)).collect();
-    serde_json::to_string(&keys).expect("strings and numbers have a JSON form")
+/// Decides what is leased next: the changes to write, and what they lease.
+pub(super) fn decide(queues: Queues, room: Room, at: Moment) -> Result<(Vec<Change>, Vec<Leased>), StoreError> {
+    let Queues { sweeps, mut heads } = queues;
+    let Room { workers, token } = room;
+    let lease = |assignment: Assignment| {
+        let head = heads.remove(&assignment.replicate).ok_or_else(|| no_such_replicate(&assignment.replicate))?;
+        lease(assignment, head, token, at)
+    };
+    plan::assign(&Snapshot { sweeps, workers })
+        .into_iter()
+        .map(lease)
+        .collect::<Result<Vec<_>, _>>()
+        .map(|leases| leases.into_iter().unzip())
 }
 
-fn lease(assignment: Assignment, row: LeaseRow, token: LeaseToken, at: Moment) -> Result<(Change, Leased), StoreError> {
+fn lease(assignment: Assignment, head: Head, token: LeaseToken, at: Moment) -> Result<(Change, Leased), StoreError> {
     let Assignment { replicate, worker, slots, reason } = assignment;
-    let (id, queued) = (row.id, Replicate { attempts: row.attempts, faults: row.faults, state: ReplicateState::default() });
-    let content = row.content()?;
+    let Head { row, attempts, faults, content } = head;
+    let queued = Replicate { attempts, faults, state: ReplicateState::default() };
+    let content = content.parse(replicate.sweep.as_str())?;
     let rules = Rules { retry: &content.policy.retry, now_ms: at.now_ms, jitter: at.jitter };
     let transition = queued.apply(Event::Lease { worker: worker.clone(), token }, &rules)?;
     let attempt = AttemptKey { replicate, fence: Fence { number: AttemptNumber(transition.next.attempts), token } };
     let resumed_step = signed("step", content.resume.as_ref().map_or(0, |checkpoint| checkpoint.step))?;
-    let change = Change::new(id, &queued, transition, Beginning { reason, slots: slots.max(1), resumed_step });
+    let change = Change::new(row, &queued, transition, Beginning { reason, slots: slots.max(1), resumed_step });
     Ok((change, Leased { attempt, worker, content }))
 }
 
@@ -203,34 +237,25 @@ pub(super) async fn running_of_sweep(tx: &mut SqliteConnection, sweep: &SweepId)
         .collect()
 }
 
-struct LeaseRow {
-    id: i64,
-    state: String,
-    attempts: u32,
-    faults: u32,
-    config_json: String,
-    seed: u64,
-    sweep: String,
-    dataset_json: String,
-    program_json: Option<String>,
-    policy_json: String,
-    resume: Option<String>,
+/// [`LeaseContent`] as it is stored.
+pub(super) struct Content {
+    pub(super) config_json: String,
+    pub(super) seed: u64,
+    pub(super) dataset_json: String,
+    pub(super) program_json: Option<String>,
+    pub(super) policy_json: String,
+    pub(super) resume: Option<Checkpoint>,
 }
 
-impl LeaseRow {
-    fn content(self) -> Result<LeaseContent, StoreError> {
-        let Self { config_json, seed, sweep, dataset_json, program_json, policy_json, resume, .. } = self;
-        let place = format!("sweep {sweep}");
-        let checkpoint = |json: String| {
-            serde_json::from_str(&json).map_err(|error| inconsistent(place.clone(), format!("checkpoint `{json}`: {error}")))
-        };
-        let resume = resume.map(checkpoint).transpose()?;
+impl Content {
+    fn parse(self, sweep: &str) -> Result<LeaseContent, StoreError> {
+        let Self { config_json, seed, dataset_json, program_json, policy_json, resume } = self;
         Ok(LeaseContent {
             config_json,
             seed,
-            dataset: dataset_from_json(&sweep, &dataset_json)?,
-            program: program_from_json(&sweep, program_json)?,
-            policy: policy_from_json(&place, &policy_json)?,
+            dataset: dataset_from_json(sweep, &dataset_json)?,
+            program: program_from_json(sweep, program_json)?,
+            policy: policy_from_json(&format!("sweep {sweep}"), &policy_json)?,
             resume,
         })
     }

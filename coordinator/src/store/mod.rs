@@ -32,7 +32,7 @@ pub use checkpoints::StateRecord;
 pub use control::Changes;
 pub use error::{StoreError, inconsistent};
 pub use extend::NewExtension;
-pub use leases::{LeaseContent, Leased};
+pub use leases::{LeaseContent, Leased, Room};
 pub use open::OpenError;
 pub use reports::{Applied, Progress, Report};
 pub use sweeps::{NewSweep, NewTrial, Standing, SweepRecord, goal_name};

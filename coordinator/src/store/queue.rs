@@ -1,74 +1,127 @@
 //! What waits, as the plan sees it.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 
 use super::{
     Store, StoreError,
     error::inconsistent,
+    leases::Content,
     replicates::{policy_from_json, stored_worker},
 };
 use crate::domain::{
+    checkpoint::Checkpoint,
     ids::{ReplicateKey, SweepId, WorkerId},
     plan::{SweepQueue, Waiting},
 };
 
+/// What waits.
+#[derive(Default)]
+pub(super) struct Queues {
+    /// What a plan sees of it.
+    pub(super) sweeps: Vec<SweepQueue>,
+    /// What a lease of each needs.
+    pub(super) heads: HashMap<ReplicateKey, Head>,
+}
+
+impl Queues {
+    /// One of the replicates of `sweep` that run ends with what is decided by these queues.
+    pub(super) fn ends(&mut self, sweep: &SweepId) {
+        if let Some(queue) = self.sweeps.iter_mut().find(|queue| queue.id == *sweep) {
+            queue.running = queue.running.saturating_sub(1);
+        }
+    }
+}
+
+/// A waiting replicate.
+pub(super) struct Head {
+    pub(super) row: i64,
+    pub(super) attempts: u32,
+    pub(super) faults: u32,
+    pub(super) content: Content,
+}
+
 /// A waiting replicate of some sweep, as SQL says it.
 #[derive(Deserialize)]
 struct WaitingRow {
+    row: i64,
     trial: u32,
     replicate: u32,
+    attempts: u32,
+    faults: u32,
     avoid: Vec<String>,
-}
-
-impl WaitingRow {
-    fn of(self, sweep: &SweepId) -> Result<Waiting, StoreError> {
-        let Self { trial, replicate, avoid } = self;
-        let avoid = avoid.iter().map(|id| stored_worker(id)).collect::<Result<_, _>>()?;
-        Ok(Waiting { replicate: ReplicateKey { sweep: sweep.clone(), trial, replicate }, avoid })
-    }
+    config: String,
+    seed: u64,
+    resume: Option<Checkpoint>,
 }
 
 impl Store {
     /// The sweeps in which something may begin, each with the first `limit` replicates that wait and may be leased at `now_ms`.
     ///
-    /// An attempt that ended later than that shows that the clock has been set back since. Its replicate need not wait, or it would until
-    /// the clock has caught up.
-    ///
     /// # Errors
     /// The database fails or contradicts itself.
     pub async fn queues(&self, limit: u32, now_ms: i64) -> Result<Vec<SweepQueue>, StoreError> {
-        // The first condition is that of the index of open sweeps, without which SQLite would look at all sweeps ever. What waits comes
-        // along as JSON, since a query for each sweep would cost a round trip each.
+        Ok(self.read_queues(limit, now_ms).await?.sweeps)
+    }
+
+    /// The sweeps in which something may begin, each with the first `limit` replicates that wait and may be leased at `now_ms`, and what
+    /// leases of them need.
+    ///
+    /// An attempt that ended later than that shows that the clock has been set back since. Its replicate need not wait, or it would until
+    /// the clock has caught up.
+    pub(super) async fn read_queues(&self, limit: u32, now_ms: i64) -> Result<Queues, StoreError> {
+        // The first condition is that of the index of open sweeps, without which SQLite would look at all sweeps ever. What waits comes along
+        // as JSON, since a query for each sweep would cost a round trip each. `+ 0` hides the limit from SQLite's planner, which else plans
+        // anew each time that it is bound, and that took a third of all that SQLite did for a trial.
         let rows = sqlx::query!(
-            r#"SELECT id, priority AS "priority: i32", share AS "share: u32", max_parallel AS "max_parallel: u32", policy_json,
+            r#"SELECT id, priority AS "priority: i32", share AS "share: u32", max_parallel AS "max_parallel: u32",
+                 policy_json, dataset_json, program_json,
                  (SELECT COUNT(*) FROM replicates r WHERE r.sweep_sequence = sequence AND r.state = 'running') AS "running!: u32",
-                 (SELECT json_group_array(json_object('trial', trial, 'replicate', replicate, 'avoid', json(avoid))) FROM (
-                    SELECT t.number AS trial, r.replicate, iif(r.elsewhere,
+                 (SELECT json_group_array(json_object('row', id, 'trial', trial, 'replicate', replicate, 'attempts', attempts, 'faults', faults,
+                    'avoid', json(avoid), 'config', config_json, 'seed', seed, 'resume', json(resume))) FROM (
+                    SELECT r.id, t.number AS trial, r.replicate, r.attempts, r.faults, t.config_json, r.seed, iif(r.elsewhere,
                       (SELECT json_group_array(DISTINCT a.worker_id) FROM attempts a WHERE a.replicate_id = r.id AND a.failure IS NOT NULL),
-                      '[]') AS avoid
+                      '[]') AS avoid,
+                      (SELECT json_object('step', c.step, 'bytes', c.bytes, 'chunks', json(c.chunks_json))
+                       FROM checkpoints c WHERE c.replicate_id = r.id ORDER BY c.step DESC LIMIT 1) AS resume
                     FROM replicates r JOIN trials t ON t.id = r.trial_id
                     WHERE r.sweep_sequence = sequence AND r.state = 'queued' AND (r.ready_ms <= ?1 OR ?1 <
                       (SELECT a.ended_ms FROM attempts a WHERE a.replicate_id = r.id AND a.number = r.attempts))
-                    ORDER BY r.replicate, r.trial_id LIMIT ?2)) AS "waiting!: String"
+                    ORDER BY r.replicate, r.trial_id LIMIT ?2 + 0)) AS "waiting!: String"
                FROM sweeps WHERE state IN ('running', 'paused', 'stopping') AND state = 'running' ORDER BY sequence"#,
             now_ms,
             limit
         )
         .fetch_all(&self.readers)
         .await?;
-        let mut queues = Vec::with_capacity(rows.len());
-        for row in rows {
-            let id = SweepId::named(row.id);
+        let mut queues = Queues { sweeps: Vec::with_capacity(rows.len()), heads: HashMap::new() };
+        for sweep in rows {
+            let id = SweepId::named(sweep.id);
             let place = format!("sweep {id}");
-            let waiting: Vec<WaitingRow> =
-                serde_json::from_str(&row.waiting).map_err(|error| inconsistent(&place, format!("queue `{}`: {error}", row.waiting)))?;
-            queues.push(SweepQueue {
-                priority: row.priority,
-                share: row.share.max(1),
-                max_parallel: row.max_parallel,
-                running: row.running,
-                needs: policy_from_json(&place, &row.policy_json)?.needs,
-                waiting: waiting.into_iter().map(|row| row.of(&id)).collect::<Result<_, _>>()?,
+            let waits: Vec<WaitingRow> = serde_json::from_str(&sweep.waiting)
+                .map_err(|error| inconsistent(&place, format!("queue `{}`: {error}", sweep.waiting)))?;
+            let mut waiting = Vec::with_capacity(waits.len());
+            for WaitingRow { row, trial, replicate, attempts, faults, avoid, config, seed, resume } in waits {
+                let replicate = ReplicateKey { sweep: id.clone(), trial, replicate };
+                let content = Content {
+                    config_json: config,
+                    seed,
+                    dataset_json: sweep.dataset_json.clone(),
+                    program_json: sweep.program_json.clone(),
+                    policy_json: sweep.policy_json.clone(),
+                    resume,
+                };
+                queues.heads.insert(replicate.clone(), Head { row, attempts, faults, content });
+                waiting.push(Waiting { replicate, avoid: avoid.iter().map(|id| stored_worker(id)).collect::<Result<_, _>>()? });
+            }
+            queues.sweeps.push(SweepQueue {
+                priority: sweep.priority,
+                share: sweep.share.max(1),
+                max_parallel: sweep.max_parallel,
+                running: sweep.running,
+                needs: policy_from_json(&place, &sweep.policy_json)?.needs,
+                waiting,
                 id,
             });
         }

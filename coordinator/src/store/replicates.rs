@@ -111,11 +111,17 @@ pub(super) async fn transition(
     at: Moment,
 ) -> Result<Replicate, StoreError> {
     let loaded = load(tx, replicate).await?.ok_or_else(|| no_such_replicate(replicate))?;
-    perform(tx, &loaded, event, at).await
+    perform(tx, &loaded, event, Vec::new(), at).await
 }
 
-/// Performs what follows from `event`, and settles the sweep where this was its last open replicate.
-pub(super) async fn perform(tx: &mut SqliteConnection, loaded: &Loaded, event: Event, at: Moment) -> Result<Replicate, StoreError> {
+/// Performs what follows from `event`, together with other `changes`, and settles the sweep where this was its last open replicate.
+pub(super) async fn perform(
+    tx: &mut SqliteConnection,
+    loaded: &Loaded,
+    event: Event,
+    mut changes: Vec<Change>,
+    at: Moment,
+) -> Result<Replicate, StoreError> {
     let retry = loaded.retry()?;
     let rules = Rules { retry: &retry, now_ms: at.now_ms, jitter: at.jitter };
     let mut following = loaded.replicate.apply(event, &rules)?;
@@ -125,7 +131,8 @@ pub(super) async fn perform(tx: &mut SqliteConnection, loaded: &Loaded, event: E
         following.next = following.next.apply(Event::Cancel { reason }, &rules)?.next;
     }
     let next = following.next.clone();
-    changes::write(tx, &[Change::new(loaded.id, &loaded.replicate, following, Beginning::default())], at.now_ms).await?;
+    changes.push(Change::new(loaded.id, &loaded.replicate, following, Beginning::default()));
+    changes::write(tx, &changes, at.now_ms).await?;
     if next.status().is_final() && !loaded.others_open {
         settle_sweep(tx, loaded.sweep_sequence, at.now_ms).await?;
     }

@@ -9,7 +9,9 @@ use super::{
     checkpoints::{forget_resumed, retain, store_checkpoint},
     costs::store_cost,
     error::signed,
+    leases::{self, Leased, Room},
     logs::store_lines,
+    queue::Queues,
     replicates::{Loaded, perform, take, unknown},
     writer::Turn,
 };
@@ -88,12 +90,14 @@ pub struct Progress {
 }
 
 /// What became of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Applied {
     /// It counts.
     Counted {
         /// Slots of the worker that are free now.
         freed: u32,
+        /// What was leased in the same write.
+        leased: Vec<Leased>,
     },
     /// It had been taken before.
     Duplicate,
@@ -109,7 +113,8 @@ pub enum Applied {
 }
 
 impl Store {
-    /// Takes one event of a worker, unless it has been taken before.
+    /// Takes one event of a worker, unless it has been taken before. Where `room` is given, and the event is a result that counts, what is
+    /// leased next goes into the same write.
     ///
     /// # Errors
     /// The database fails; the event is to be sent again.
@@ -119,11 +124,21 @@ impl Store {
         seq: u64,
         attempt: &AttemptKey,
         report: &Report,
+        room: Option<Room>,
         at: Moment,
     ) -> Result<Applied, StoreError> {
         let mut turn = self.writer.turn().await?;
-        match take(&mut turn, worker, signed("event number", seq)?, &attempt.replicate, at.now_ms).await? {
-            Some(loaded) if loaded.is_news => apply_news(turn, &loaded, worker, attempt, report, at).await,
+        let taking = take(&mut turn, worker, signed("event number", seq)?, &attempt.replicate, at.now_ms);
+        // Nobody else writes meanwhile, so that both read the same.
+        let (loaded, next) = match room {
+            None => (taking.await?, None),
+            Some(room) => {
+                let (loaded, queues) = tokio::try_join!(taking, self.read_queues(room.slots_with_all_of(worker), at.now_ms))?;
+                (loaded, Some((queues, room)))
+            }
+        };
+        match loaded {
+            Some(loaded) if loaded.is_news => apply_news(turn, &loaded, worker, attempt, report, next, at).await,
             Some(_) => {
                 turn.commit().await?;
                 Ok(Applied::Duplicate)
@@ -161,6 +176,7 @@ async fn apply_news(
     worker: &WorkerId,
     attempt: &AttemptKey,
     report: &Report,
+    next: Option<(Queues, Room)>,
     at: Moment,
 ) -> Result<Applied, StoreError> {
     if let Err(refusal) = loaded.replicate.expect_running_on(attempt.fence, worker) {
@@ -175,40 +191,48 @@ async fn apply_news(
     let applied = match report {
         Report::Progress(progress) => {
             store_progress(turn, loaded, progress).await?;
-            return Ok(Applied::Counted { freed: 0 });
+            return Ok(Applied::Counted { freed: 0, leased: Vec::new() });
         }
         Report::Failed { kind, message, cost: _ } => {
             if *kind == FailureKind::Checkpoint {
                 forget_resumed(&mut turn, loaded).await?;
             }
-            perform(&mut turn, loaded, fail(*kind, message.clone()), at).await?;
-            Applied::Counted { freed }
+            perform(&mut turn, loaded, fail(*kind, message.clone()), Vec::new(), at).await?;
+            Applied::Counted { freed, leased: Vec::new() }
         }
         Report::HandedBack { reason, cost: _ } => {
             let event = Event::HandBack { attempt: attempt.fence, worker: worker.clone(), reason: reason.clone() };
-            perform(&mut turn, loaded, event, at).await?;
-            Applied::Counted { freed }
+            perform(&mut turn, loaded, event, Vec::new(), at).await?;
+            Applied::Counted { freed, leased: Vec::new() }
         }
         Report::Checkpointed(checkpoint) => {
             store_checkpoint(&mut turn, loaded, checkpoint, at.now_ms).await?;
-            Applied::Counted { freed: 0 }
+            Applied::Counted { freed: 0, leased: Vec::new() }
         }
         Report::Logged(lines) => {
             store_lines(&mut turn, loaded, lines, at.now_ms).await?;
-            Applied::Counted { freed: 0 }
+            Applied::Counted { freed: 0, leased: Vec::new() }
         }
         Report::Completed(outcome) => match outcome.check(&loaded.metric) {
             Ok(()) => {
+                let (changes, leased) = match next {
+                    None => Default::default(),
+                    Some((mut queues, mut room)) => {
+                        queues.ends(&attempt.replicate.sweep);
+                        room.free(worker, freed);
+                        leases::decide(queues, room, at)?
+                    }
+                };
                 let event = Event::Complete { attempt: attempt.fence, worker: worker.clone() };
-                perform(&mut turn, loaded, event, at).await?;
+                perform(&mut turn, loaded, event, changes, at).await?;
                 if loaded.has_checkpoints {
                     retain(&mut turn, loaded.id).await?;
                 }
                 store_outcome(turn, loaded, outcome).await?;
-                return Ok(Applied::Counted { freed });
+                return Ok(Applied::Counted { freed, leased });
             }
             Err(problem) => {
-                perform(&mut turn, loaded, fail(FailureKind::BadResult, problem.clone()), at).await?;
+                perform(&mut turn, loaded, fail(FailureKind::BadResult, problem.clone()), Vec::new(), at).await?;
                 Applied::Rejected { problem, freed }
             }
         },

@@ -1,6 +1,6 @@
 //! What to do next: which replicate goes to which worker, and which attempts count as lost.
 //!
-//! A plan is a function of a snapshot. Every decision carries its reason, which the store keeps; [`why_waiting`] says of what is not
+//! [`assign`] is a function of a snapshot. Every decision carries its reason, which the store keeps; [`why_waiting`] says of what is not
 //! decided why not.
 
 mod explain;
@@ -23,8 +23,6 @@ pub struct Snapshot {
     pub sweeps: Vec<SweepQueue>,
     /// Workers that can be reached now.
     pub workers: Vec<WorkerLoad>,
-    /// Workers that have been silent for too long.
-    pub expired: Vec<ExpiredWorker>,
 }
 
 /// A sweep, as far as it competes for slots.
@@ -89,9 +87,9 @@ pub struct ExpiredWorker {
     pub running: Vec<AttemptKey>,
 }
 
-/// One thing to do.
+/// What becomes of a silent worker, and of what it was to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
+pub enum Loss {
     /// Give this attempt up, for another worker to take.
     Requeue {
         /// Which.
@@ -106,8 +104,6 @@ pub enum Decision {
         /// Why.
         reason: String,
     },
-    /// Lease this replicate to this worker.
-    Assign(Assignment),
 }
 
 /// A replicate that goes to a worker.
@@ -123,18 +119,14 @@ pub struct Assignment {
     pub reason: String,
 }
 
-/// Decides what to do next. What is requeued now is assigned by a later plan, which sees it in its place in the queue.
-pub fn plan(snapshot: &Snapshot) -> Vec<Decision> {
-    let mut decisions: Vec<Decision> = snapshot.expired.iter().flat_map(expire).collect();
-    decisions.extend(assign(snapshot).into_iter().map(Decision::Assign));
-    decisions
-}
-
-fn expire(expired: &ExpiredWorker) -> impl Iterator<Item = Decision> {
+/// What to do about a worker that has been silent for too long.
+pub fn losses(expired: ExpiredWorker) -> Vec<Loss> {
     let ExpiredWorker { id, silent_secs, running } = expired;
     let reason = format!("worker {id} has been silent for {silent_secs} s");
-    let forget = Decision::Forget { worker: id.clone(), reason: reason.clone() };
-    running.iter().map(move |attempt| Decision::Requeue { attempt: attempt.clone(), reason: reason.clone() }).chain([forget])
+    let requeue = |attempt| Loss::Requeue { attempt, reason: reason.clone() };
+    let mut losses: Vec<_> = running.into_iter().map(requeue).collect();
+    losses.push(Loss::Forget { worker: id, reason });
+    losses
 }
 
 /// One competitor for slots while a plan is made.
@@ -144,8 +136,8 @@ struct Turn<'a> {
     waiting: Vec<&'a Waiting>,
 }
 
-/// Slot by slot: the sweep whose turn it is gives the first of its queue that some worker can take.
-fn assign(snapshot: &Snapshot) -> Vec<Assignment> {
+/// Who runs what next. Slot by slot: the sweep whose turn it is gives the first of its queue that some worker can take.
+pub fn assign(snapshot: &Snapshot) -> Vec<Assignment> {
     // Most workers are busy, and there may be many.
     let mut workers: Vec<WorkerLoad> = snapshot.workers.iter().filter(|worker| worker.free() > 0).cloned().collect();
     workers.sort_by(|a, b| a.id.cmp(&b.id));

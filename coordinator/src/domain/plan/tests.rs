@@ -36,25 +36,19 @@ fn worker(name: &str, slots: u32, taken: u32) -> WorkerLoad {
 /// Sweep and trial of each assignment, and its worker.
 fn assigned(snapshot: &Snapshot) -> Vec<(String, u32, String)> {
     let of = |Assignment { replicate, worker, .. }: Assignment| (replicate.sweep.to_string(), replicate.trial, worker.to_string());
-    plan(snapshot)
-        .into_iter()
-        .filter_map(|decision| match decision {
-            Decision::Assign(assignment) => Some(of(assignment)),
-            _ => None,
-        })
-        .collect()
+    assign(snapshot).into_iter().map(of).collect()
 }
 
 /// How many slots each sweep gets.
 fn split(sweeps: Vec<SweepQueue>, slots: u32) -> Vec<usize> {
     let ids: Vec<_> = sweeps.iter().map(|sweep| sweep.id.to_string()).collect();
-    let assignments = assigned(&Snapshot { sweeps, workers: vec![worker("w", slots, 0)], expired: vec![] });
+    let assignments = assigned(&Snapshot { sweeps, workers: vec![worker("w", slots, 0)] });
     ids.iter().map(|id| assignments.iter().filter(|(sweep, ..)| sweep == id).count()).collect()
 }
 
 #[test]
 fn nothing_to_do() {
-    let none = |sweeps, workers| assert_eq!(plan(&Snapshot { sweeps, workers, expired: vec![] }), []);
+    let none = |sweeps, workers| assert_eq!(assign(&Snapshot { sweeps, workers }), []);
     none(vec![], vec![]);
     none(vec![sweep("s", 1)], vec![]);
     none(vec![sweep("s", 0)], vec![worker("a", 2, 0)]);
@@ -65,7 +59,7 @@ fn nothing_to_do() {
 
 #[test]
 fn the_queue_spreads_over_workers_in_order() {
-    let snapshot = Snapshot { sweeps: vec![sweep("s", 5)], workers: vec![worker("b", 2, 0), worker("a", 3, 1)], expired: vec![] };
+    let snapshot = Snapshot { sweeps: vec![sweep("s", 5)], workers: vec![worker("b", 2, 0), worker("a", 3, 1)] };
     let expected = [(0, "a"), (1, "b"), (2, "a"), (3, "b")].map(|(trial, worker)| ("s".to_owned(), trial, worker.to_owned()));
     assert_eq!(assigned(&snapshot), expected);
 }
@@ -92,10 +86,7 @@ fn what_failed_goes_elsewhere_while_there_is_an_elsewhere() {
     let avoiding = |workers: Vec<WorkerLoad>| {
         let first = Waiting { avoid: vec![id("a")], ..waiting("s", 0) };
         let queue = SweepQueue { waiting: vec![first, waiting("s", 1)], ..sweep("s", 0) };
-        assigned(&Snapshot { sweeps: vec![queue], workers, expired: vec![] })
-            .into_iter()
-            .map(|(_, trial, worker)| (trial, worker))
-            .collect::<Vec<_>>()
+        assigned(&Snapshot { sweeps: vec![queue], workers }).into_iter().map(|(_, trial, worker)| (trial, worker)).collect::<Vec<_>>()
     };
     assert_eq!(avoiding(vec![worker("a", 2, 0), worker("b", 1, 0)]), [(0, "b".into()), (1, "a".into())]);
     assert_eq!(avoiding(vec![worker("a", 1, 0), worker("b", 1, 1)]), [(1, "a".into())], "b is busy: worth waiting for");
@@ -105,16 +96,16 @@ fn what_failed_goes_elsewhere_while_there_is_an_elsewhere() {
 #[test]
 fn silent_workers_lose_their_attempts_and_then_themselves() {
     let attempt = AttemptKey { replicate: replicate("s", 3), fence: Fence { number: AttemptNumber(2), token: LeaseToken(7) } };
-    let expired = vec![ExpiredWorker { id: id("a"), silent_secs: 16, running: vec![attempt.clone()] }];
+    let expired = ExpiredWorker { id: id("a"), silent_secs: 16, running: vec![attempt.clone()] };
     let reason = "worker a has been silent for 16 s".to_owned();
-    let expected = [Decision::Requeue { attempt, reason: reason.clone() }, Decision::Forget { worker: id("a"), reason }];
-    assert_eq!(plan(&Snapshot { expired, ..Snapshot::default() }), expected);
+    let expected = [Loss::Requeue { attempt, reason: reason.clone() }, Loss::Forget { worker: id("a"), reason }];
+    assert_eq!(losses(expired), expected);
 }
 
 #[test]
 fn waiting_has_reasons() {
     let why = |sweep: &SweepQueue, others: Vec<SweepQueue>, workers: Vec<WorkerLoad>| {
-        let snapshot = Snapshot { sweeps: [others, vec![sweep.clone()]].concat(), workers, expired: vec![] };
+        let snapshot = Snapshot { sweeps: [others, vec![sweep.clone()]].concat(), workers };
         why_waiting(&snapshot, sweep, &replicate("s", 1), &[id("bad")])
     };
     let queue = sweep("s", 2);
@@ -153,7 +144,7 @@ proptest! {
         let workers: Vec<_> = loads.iter().enumerate().map(|(i, (slots, taken, withheld))| {
             WorkerLoad { withheld: withheld.then(|| "drains".to_owned()), ..worker(&format!("w{i}"), *slots, *taken) }
         }).collect();
-        let snapshot = Snapshot { sweeps, workers, expired: vec![] };
+        let snapshot = Snapshot { sweeps, workers };
         let decided = assign(&snapshot);
         prop_assert!(decided.iter().all(|assignment| !assignment.reason.is_empty()));
         let mut keys: Vec<_> = decided.iter().map(|assignment| &assignment.replicate).collect();
