@@ -285,11 +285,10 @@ impl Session {
     async fn report(&mut self, seq: u64, attempt: &AttemptKey, report: &Report, live: Option<LiveProgress>) -> Result<Next, ServiceError> {
         let shared = self.shared.clone();
         let Shared { machine, store, sessions, .. } = &*shared;
-        // With a result goes the next lease, in one write.
-        let (deciding, room) = match report {
-            Report::Completed(_) => (Some(shared.dispatch.lock().await), Some(reconcile::room(&shared))),
-            _ => (None, None),
-        };
+        // With a result goes the next lease, in one write. Where someone else leases at this moment there is much to do, and the reconciler
+        // leases for all who have become free meanwhile at once.
+        let deciding = matches!(report, Report::Completed(_)).then(|| shared.dispatch.try_lock().ok()).flatten();
+        let room = deciding.as_ref().map(|_| reconcile::room(&shared));
         let applied = machine.disk(store.apply(&self.worker, seq, attempt, report, room, machine.moment())).await?;
         // What was taken before may not be on the disk yet; what does not count nobody would miss.
         let must_survive = report.must_survive() && !matches!(applied, Applied::Dropped(_));
@@ -311,10 +310,14 @@ impl Session {
                 }
                 Report::Completed(outcome) => {
                     info!(%attempt, worker = %self.worker, wall_seconds = outcome.wall_seconds, "attempt completed");
-                    sessions.free(&self.worker, freed);
-                    reconcile::hand_out(&shared, leased);
-                    drop(deciding);
-                    shared.live.forget(attempt);
+                    match deciding {
+                        Some(_turn) => {
+                            sessions.free(&self.worker, freed);
+                            shared.live.forget(attempt);
+                            reconcile::hand_out(&shared, leased);
+                        }
+                        None => self.freed(attempt, freed),
+                    }
                     self.judge(None).await?;
                     self.compare_parameters(attempt, outcome.parameters).await?;
                 }
