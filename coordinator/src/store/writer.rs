@@ -36,8 +36,8 @@ impl Writer {
         Self(Arc::new(Mutex::new(Slot { options, connection: Some(connection), may_be_open: false })))
     }
 
-    /// Waits until nobody else writes. Whoever has the turn begins a transaction by `BEGIN IMMEDIATE` in its first query. What it does not
-    /// end is rolled back.
+    /// Waits until nobody else writes. Whoever has the turn begins a transaction by `BEGIN IMMEDIATE`, and what it does not end is rolled
+    /// back; where it finds nothing to write, [`Turn::committed`] is the end.
     pub(super) async fn turn(&self) -> Result<Turn, StoreError> {
         let mut slot = clean(self.0.clone()).await?;
         slot.may_be_open = true;
@@ -88,7 +88,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Notes that the last query has ended the transaction.
+    /// Notes that the last query has ended the transaction, or that there was none.
     pub(super) fn committed(mut self) {
         self.0.may_be_open = false;
     }
