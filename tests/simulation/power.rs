@@ -4,11 +4,12 @@ use std::{collections::BTreeSet, fs, path::Path, sync::Mutex};
 
 use crate::{log, scene::Scene, sql};
 
-/// The ends and the states of attempts, as workers call them when they are acknowledged.
+/// The ends that workers have told and the states of attempts, as workers call them when they are acknowledged. What was given up or cancelled
+/// before its worker told an end is not among them: that end did not count, and a power cut may take the decision.
 const PROMISES: &str = "
     WITH named AS (SELECT a.*, 'attempt=' || s.id || '/' || t.number || '.' || r.replicate || '#' || a.number || ' token=' || a.token AS name
       FROM attempts a JOIN replicates r ON r.id = a.replicate_id JOIN trials t ON t.id = r.trial_id JOIN sweeps s ON s.sequence = t.sweep_sequence)
-    SELECT name, 'is ' || state FROM named WHERE state <> 'running'
+    SELECT name, 'is ' || state FROM named WHERE state IN ('completed', 'failed') OR state = 'lost' AND failure IS NULL
     UNION ALL SELECT name || ' step=' || c.step, 'has this state' FROM named JOIN checkpoints c ON c.attempt_id = named.id";
 
 /// Bytes of the header of a write-ahead log.
