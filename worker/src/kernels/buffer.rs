@@ -49,6 +49,12 @@ impl Deref for Buffer {
     }
 }
 
+impl AsRef<[f32]> for Buffer {
+    fn as_ref(&self) -> &[f32] {
+        &self.0
+    }
+}
+
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.0

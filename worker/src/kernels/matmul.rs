@@ -2,6 +2,11 @@
 
 use gemm::Parallelism;
 
+use super::buffer::Buffer;
+
+/// Lines that are turned at once: as many numbers as a cache line has.
+const LINES: usize = 16;
+
 /// A matrix in a slice, without gaps.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<T> {
@@ -25,6 +30,27 @@ impl<T: AsRef<[f32]>> Matrix<T> {
     /// The transposed matrix, on the same values.
     pub fn t(self) -> Self {
         Self { rows: self.columns, columns: self.rows, by_rows: !self.by_rows, ..self }
+    }
+
+    /// On the same values.
+    pub fn view(&self) -> Matrix<&[f32]> {
+        let Self { ref values, rows, columns, by_rows } = *self;
+        Matrix { values: values.as_ref(), rows, columns, by_rows }
+    }
+
+    /// The same matrix, copied so that it lies the other way.
+    pub fn turned(&self) -> Matrix<Buffer> {
+        let (from, mut values) = (self.values.as_ref(), Buffer::new(self.rows * self.columns));
+        let (lines, length) = if self.by_rows { (self.rows, self.columns) } else { (self.columns, self.rows) };
+        // Some lines at once, so that what is written shares cache lines.
+        for (block, from) in from.chunks(LINES * length).enumerate() {
+            for (index, to) in values.chunks_exact_mut(lines).enumerate() {
+                for (to, from) in to[block * LINES..].iter_mut().zip(from[index..].iter().step_by(length)) {
+                    *to = *from;
+                }
+            }
+        }
+        Matrix { values, rows: self.rows, columns: self.columns, by_rows: !self.by_rows }
     }
 
     /// From a row to the next, and from a column to the next.
@@ -72,6 +98,17 @@ pub fn multiply(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, a
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turned_matrix_is_the_same_one() {
+        let values: Vec<f32> = (0..19 * 3).map(|index| index as f32).collect();
+        let matrix = Matrix::by_rows(&values[..], 19, 3);
+        let turned = matrix.turned();
+        assert!(!turned.by_rows && (turned.rows, turned.columns) == (19, 3));
+        assert!((0..19).all(|row| (0..3).all(|column| turned.values[column * 19 + row] == values[row * 3 + column])));
+        assert_eq!(turned.turned().values[..], values);
+        assert_eq!(matrix.t().turned().values[..], turned.values[..], "it lies by rows of the transposed one");
+    }
 
     #[test]
     fn products_by_rows_and_by_columns() {
