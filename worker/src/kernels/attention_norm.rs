@@ -16,7 +16,7 @@ use super::{
     matmul::{Matrix, multiply},
     norm, plain,
     rotary::{Rotary, Tables},
-    slices::{read, read_three, slice},
+    slices::{appended, read, read_three, slice},
     softmax,
     tally::Tally,
     vectorized,
@@ -152,12 +152,13 @@ impl Cut {
         Matrix::by_rows(values, self.heads.positions, self.heads.positions)
     }
 
-    fn forward(self, x: &[f32], out: &mut [f32], weights: &Ready<'_>, eps: f32) -> Kept {
+    /// Turns `out` from x into the result.
+    fn forward(self, out: &mut [f32], weights: &Ready<'_>, eps: f32) -> Kept {
         let (tokens, inner) = (self.tokens(), self.heads.inner());
         let mut kept = Kept::new(self);
         let mut rows = Buffer::new(tokens * PARTS * inner);
         let by_rows = Matrix::by_rows(&mut *rows, tokens, PARTS * inner);
-        weights.qkv.multiply(by_rows.t(), Matrix::by_rows(x, tokens, self.width).t(), false);
+        weights.qkv.multiply(by_rows.t(), Matrix::by_rows(&*out, tokens, self.width).t(), false);
         vectorized(
             #[inline(always)]
             || self.heads.split(&rows, &mut kept.heads, weights.tables),
@@ -178,20 +179,20 @@ impl Cut {
             || self.heads.join(&given, &mut kept.mixed, None),
         );
         let mixed = Matrix::by_rows(&*kept.mixed, tokens, inner);
-        weights.output.multiply(Matrix::by_rows(&mut *out, tokens, self.width).t(), mixed.t(), false);
+        weights.output.multiply(Matrix::by_rows(&mut *out, tokens, self.width).t(), mixed.t(), true);
         vectorized(
             #[inline(always)]
-            || norm::rows(x, out, &mut kept.inverses, eps),
+            || norm::rows(out, &mut kept.inverses, eps),
         );
         kept
     }
 
-    /// Writes the gradient by x to `by_x`, and adds those by the weights, which are given transposed.
+    /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, which are given transposed.
     fn backward(self, given: &Given, transposed: &Ready<'_>, [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
         let (tokens, inner, width) = (self.tokens(), self.heads.inner(), self.width);
         vectorized(
             #[inline(always)]
-            || norm::rows_backward(given.y, given.g, &given.kept.inverses, by_x),
+            || norm::rows_backward(given.y, by_x, &given.kept.inverses),
         );
         let by_sum = Matrix::by_rows(&*by_x, tokens, width);
         let (by_output, mixed) = (Matrix::by_rows(by_output, width, inner), Matrix::by_rows(&*given.kept.mixed, tokens, inner));
@@ -279,11 +280,10 @@ struct Ready<'a> {
     tables: Option<Tables<'a>>,
 }
 
-/// What the backward pass of one part reads: x, the result y and its gradient g, and what was kept.
+/// What the backward pass of one part reads: x, the result y, and what was kept.
 struct Given<'a> {
     x: &'a [f32],
     y: &'a [f32],
-    g: &'a [f32],
     kept: &'a Kept,
 }
 
@@ -308,12 +308,12 @@ impl CustomOp2 for Operation {
         let (x, eps) = (slice(x, at)?, self.half.eps as f32);
         let cut = Cut::new(&self.half, at)?;
         let values = cut.tokens() * cut.width;
-        let mut out = vec![0.0; x.len()];
+        let mut out = Vec::with_capacity(x.len());
         let mut all_kept = Vec::new();
         self.weights(|weights| {
             let weights = cut.ready(weights);
-            for (x, out) in x.chunks(values).zip(out.chunks_mut(values)) {
-                let kept = cut.of(x.len()).forward(x, out, &weights, eps);
+            for x in x.chunks(values) {
+                let kept = cut.of(x.len()).forward(appended(&mut out, x), &weights, eps);
                 // Without a backward pass the next part takes the same memory.
                 if self.saved.is_some() {
                     all_kept.push(kept);
@@ -333,13 +333,14 @@ impl CustomOp2 for Operation {
         };
         let cut = Cut::new(&self.half, x.layout())?;
         let values = cut.tokens() * cut.width;
-        let mut by_x = vec![0.0; x.elem_count()];
+        let mut by_x = Vec::with_capacity(x.elem_count());
         let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: Weights<'_>| {
             let transposed = cut.transposed(weights);
             tally.add([weights.qkv.len(), weights.output.len()], |by_qkv, by_output| {
-                let parts = x.chunks(values).zip(y.chunks(values)).zip(g.chunks(values)).zip(by_x.chunks_mut(values));
-                for ((((x, y), g), by_x), kept) in parts.zip(saved) {
-                    cut.of(x.len()).backward(&Given { x, y, g, kept }, &transposed, [&mut *by_qkv, &mut *by_output], by_x);
+                let parts = x.chunks(values).zip(y.chunks(values)).zip(g.chunks(values));
+                for (((x, y), g), kept) in parts.zip(saved) {
+                    let weights = [&mut *by_qkv, &mut *by_output];
+                    cut.of(x.len()).backward(&Given { x, y, kept }, &transposed, weights, appended(&mut by_x, g));
                 }
             });
         };

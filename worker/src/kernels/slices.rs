@@ -33,6 +33,13 @@ pub fn read_three<R>([a, b, c]: [&Tensor; 3], with: impl FnOnce([&[f32]; 3]) -> 
     read(a, |a| read(b, |b| read(c, |c| with([a, b, c]))))??
 }
 
+/// Appends `values` to `to`, and gives what was appended: memory is written once, with what belongs there, rather than with zeros before.
+pub fn appended<'a>(to: &'a mut Vec<f32>, values: &[f32]) -> &'a mut [f32] {
+    let start = to.len();
+    to.extend_from_slice(values);
+    &mut to[start..]
+}
+
 /// Calls `write` with the values of `var` to change in place; every tensor that shares them sees the change. The values of a GPU come to
 /// the machine's memory and go back.
 ///

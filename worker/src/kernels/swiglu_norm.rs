@@ -1,8 +1,8 @@
 //! Half a block in one operation: a SwiGLU, its residual and the norm after it.
 //!
 //! Both uses of it are one formula on a matrix X whose columns are mixed alike: positions by features where it mixes positions, features
-//! by tokens where it mixes features (tokens lie one after the other, so that this X is a transposed view). Nothing is ever transposed in
-//! memory.
+//! by tokens where it mixes features (tokens lie one after the other, so that this X is a transposed view). No activation is
+//! transposed in memory.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ use super::{
     gate,
     matmul::Matrix,
     norm, plain,
-    slices::{read, read_three, slice},
+    slices::{appended, read, read_three, slice},
     tally::Tally,
     vectorized,
 };
@@ -143,31 +143,32 @@ impl Cut {
         weights.map(|weight| Weight::new(self.factors, weight, self.over == Over::Positions))
     }
 
-    fn forward(self, x: &[f32], [gate_up, down]: &[Weight; 2], part: Part, eps: f32) {
-        gate_up.multiply(self.matrix(&mut *part.both, 2 * self.inner), self.matrix(x, self.outer), false);
+    /// Turns X, which `part.out` is, into the result.
+    fn forward(self, [gate_up, down]: &[Weight; 2], part: Part, eps: f32) {
+        gate_up.multiply(self.matrix(&mut *part.both, 2 * self.inner), self.matrix(&*part.out, self.outer), false);
         let mut gated = Buffer::new(self.inner * self.columns);
         vectorized(
             #[inline(always)]
             || gate::forward(part.both, &mut gated, self.gates()),
         );
-        down.multiply(self.matrix(&mut *part.out, self.outer), self.matrix(&*gated, self.inner), false);
+        down.multiply(self.matrix(&mut *part.out, self.outer), self.matrix(&*gated, self.inner), true);
         vectorized(
             #[inline(always)]
             || match self.over {
-                Over::Features => norm::rows(x, part.out, part.inverses, eps),
-                Over::Positions => norm::columns(x, part.out, part.inverses, eps),
+                Over::Features => norm::rows(part.out, part.inverses, eps),
+                Over::Positions => norm::columns(part.out, part.inverses, eps),
             },
         );
     }
 
-    /// Writes the gradient by x to `by_x`, and adds those by the weights, of which `transposed` are given.
+    /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, of which `transposed` are given.
     fn backward(self, given: &Given, transposed: &[Weight; 2], by_weights: [&mut [f32]; 2], by_x: &mut [f32]) {
         let ([gate_up, down], [by_gate_up, by_down]) = (transposed, self.weights(by_weights));
         vectorized(
             #[inline(always)]
             || match self.over {
-                Over::Features => norm::rows_backward(given.y, given.g, given.inverses, by_x),
-                Over::Positions => norm::columns_backward(given.y, given.g, given.inverses, by_x),
+                Over::Features => norm::rows_backward(given.y, by_x, given.inverses),
+                Over::Positions => norm::columns_backward(given.y, by_x, given.inverses),
             },
         );
         let mut gated = Buffer::new(self.inner * self.columns);
@@ -183,18 +184,17 @@ impl Cut {
     }
 }
 
-/// What the forward pass of one part writes.
+/// What the forward pass of one part writes; `out` is X before.
 struct Part<'a> {
     both: &'a mut [f32],
     out: &'a mut [f32],
     inverses: &'a mut [f32],
 }
 
-/// What the backward pass of one part reads: x, the result y and its gradient g, and what was saved.
+/// What the backward pass of one part reads: x, the result y, and what was saved.
 struct Given<'a> {
     x: &'a [f32],
     y: &'a [f32],
-    g: &'a [f32],
     both: &'a [f32],
     inverses: &'a [f32],
 }
@@ -218,15 +218,15 @@ impl CustomOp2 for Operation {
         let columns = x.len() / outer;
         let kept = if is_saved { columns } else { cut.columns.min(columns) };
         let (mut both, mut inverses) = (Buffer::new(2 * cut.inner * kept), Buffer::new(columns));
-        let mut out = vec![0.0; x.len()];
+        let mut out = Vec::with_capacity(x.len());
         self.weights(|weights| {
             let weights = cut.ready(cut.weights(weights));
-            let parts = x.chunks(width).zip(out.chunks_mut(width)).zip(inverses.chunks_mut(cut.columns)).enumerate();
-            for (index, ((x, out), inverses)) in parts {
+            for (index, (x, inverses)) in x.chunks(width).zip(inverses.chunks_mut(cut.columns)).enumerate() {
+                let out = appended(&mut out, x);
                 let cut = cut.of(x.len());
                 let start = if is_saved { index * 2 * cut.inner * (width / outer) } else { 0 };
                 let both = &mut both[start..][..2 * cut.inner * cut.columns];
-                cut.forward(x, &weights, Part { both, out, inverses }, eps);
+                cut.forward(&weights, Part { both, out, inverses }, eps);
             }
         })?;
         if let Some(saved) = &self.saved {
@@ -242,15 +242,15 @@ impl CustomOp2 for Operation {
         };
         let cut = Cut::new(&self.half, x.layout())?;
         let width = cut.columns * cut.outer;
-        let mut by_x = vec![0.0; x.elem_count()];
+        let mut by_x = Vec::with_capacity(x.elem_count());
         let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: [&[f32]; 2]| {
             let transposed = cut.ready(cut.weights(weights).map(Matrix::t));
             tally.add(weights.map(<[f32]>::len), |by_gate_up, by_down| {
-                let parts = x.chunks(width).zip(y.chunks(width)).zip(g.chunks(width)).zip(by_x.chunks_mut(width));
+                let parts = x.chunks(width).zip(y.chunks(width)).zip(g.chunks(width));
                 let saved = saved.both.chunks(2 * cut.inner * cut.columns).zip(saved.inverses.chunks(cut.columns));
-                for ((((x, y), g), by_x), (both, inverses)) in parts.zip(saved) {
-                    let given = Given { x, y, g, both, inverses };
-                    cut.of(x.len()).backward(&given, &transposed, [&mut *by_gate_up, &mut *by_down], by_x);
+                for (((x, y), g), (both, inverses)) in parts.zip(saved) {
+                    let given = Given { x, y, both, inverses };
+                    cut.of(x.len()).backward(&given, &transposed, [&mut *by_gate_up, &mut *by_down], appended(&mut by_x, g));
                 }
             });
         };
