@@ -1,4 +1,6 @@
-//! What attempts cost, as their workers report it.
+//! What attempts cost, as their workers report it: the protocol's numbers, which mean the same in reports, in the store and for users.
+
+pub use tinysweep_proto::v1::Cost;
 
 /// The most seconds by the clock, some thirty years; and the most of all devices together.
 const SECONDS_LIMIT: f64 = 1e9;
@@ -12,63 +14,36 @@ const MEMORY_LIMIT_BYTES: u64 = 1 << 50;
 /// What a power station gives in a few weeks.
 const JOULES_LIMIT: f64 = 1e15;
 
-/// The cost of one attempt so far, or of several together; with the fields of `Cost` in the protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Cost {
-    /// From where the data were at hand.
-    pub wall_seconds: f64,
-    /// On a processor the seconds that were computed; on a GPU those of the clock, by the attempt's share of it.
-    pub device_seconds: f64,
-    /// Of the wall seconds those in optimiser steps.
-    pub training_seconds: f64,
-    /// Optimiser steps.
-    pub steps: u64,
-    /// Examples in them.
-    pub samples: u64,
-    /// Puzzles that evaluations have answered.
-    pub answered: u64,
-    /// Analytic operations of steps and answers.
-    pub flops: f64,
-    /// The most memory of the machine that its process had meanwhile; 0 where that is not known. Of several attempts the largest.
-    pub peak_memory_bytes: u64,
-    /// Energy of the device.
-    pub joules: f64,
-    /// Of these, those that are estimates: of one attempt all or none.
-    pub joules_estimated: f64,
-}
-
-impl Cost {
-    /// Whether an attempt can have cost this.
-    ///
-    /// # Errors
-    /// What is wrong with it, for people.
-    pub fn check(&self) -> Result<(), String> {
-        for (name, value, limit) in [
-            ("wall_seconds", self.wall_seconds, SECONDS_LIMIT),
-            ("device_seconds", self.device_seconds, DEVICE_SECONDS_LIMIT),
-            ("training_seconds", self.training_seconds, SECONDS_LIMIT),
-            ("flops", self.flops, FLOPS_LIMIT),
-            ("joules", self.joules, JOULES_LIMIT),
-        ] {
-            if !(0.0..=limit).contains(&value) {
-                return Err(format!("{name} is {value}, and not 0 to {limit:e}"));
-            }
+/// Whether an attempt can have cost this.
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check(cost: &Cost) -> Result<(), String> {
+    for (name, value, limit) in [
+        ("wall_seconds", cost.wall_seconds, SECONDS_LIMIT),
+        ("device_seconds", cost.device_seconds, DEVICE_SECONDS_LIMIT),
+        ("training_seconds", cost.training_seconds, SECONDS_LIMIT),
+        ("flops", cost.flops, FLOPS_LIMIT),
+        ("joules", cost.joules, JOULES_LIMIT),
+    ] {
+        if !(0.0..=limit).contains(&value) {
+            return Err(format!("{name} is {value}, and not 0 to {limit:e}"));
         }
-        for (name, count, limit) in [
-            ("steps", self.steps, COUNT_LIMIT),
-            ("samples", self.samples, COUNT_LIMIT),
-            ("answered", self.answered, COUNT_LIMIT),
-            ("peak_memory_bytes", self.peak_memory_bytes, MEMORY_LIMIT_BYTES),
-        ] {
-            if count > limit {
-                return Err(format!("{name} is {count}, of {limit} at the most"));
-            }
-        }
-        if self.joules_estimated != 0.0 && self.joules_estimated != self.joules {
-            return Err(format!("joules_estimated is {}, and neither 0 nor the {} joules", self.joules_estimated, self.joules));
-        }
-        Ok(())
     }
+    for (name, count, limit) in [
+        ("steps", cost.steps, COUNT_LIMIT),
+        ("samples", cost.samples, COUNT_LIMIT),
+        ("answered", cost.answered, COUNT_LIMIT),
+        ("peak_memory_bytes", cost.peak_memory_bytes, MEMORY_LIMIT_BYTES),
+    ] {
+        if count > limit {
+            return Err(format!("{name} is {count}, of {limit} at the most"));
+        }
+    }
+    if cost.joules_estimated != 0.0 && cost.joules_estimated != cost.joules {
+        return Err(format!("joules_estimated is {}, and neither 0 nor the {} joules", cost.joules_estimated, cost.joules));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -78,11 +53,11 @@ mod tests {
     #[test]
     fn what_an_attempt_can_have_cost() {
         let good = Cost { wall_seconds: 2.0, device_seconds: 1.9, joules: 19.0, joules_estimated: 19.0, ..Cost::default() };
-        assert_eq!((good.check(), Cost::default().check()), (Ok(()), Ok(())));
+        assert_eq!((check(&good), check(&Cost::default())), (Ok(()), Ok(())));
         let problem = |change: fn(&mut Cost)| {
             let mut cost = good;
             change(&mut cost);
-            cost.check().unwrap_err()
+            check(&cost).unwrap_err()
         };
         assert_eq!(problem(|cost| cost.wall_seconds = -1.0), "wall_seconds is -1, and not 0 to 1e9");
         assert_eq!(problem(|cost| cost.device_seconds = f64::NAN), "device_seconds is NaN, and not 0 to 1e12");

@@ -6,7 +6,7 @@ use tinysweep_proto::{
     v1,
 };
 
-use super::{convert, status::ServiceError};
+use super::status::ServiceError;
 use crate::{
     domain::{
         baselines::{self, Selection},
@@ -173,7 +173,7 @@ fn row(row: Row) -> v1::LeaderboardRow {
         metrics: row.metrics.into_iter().collect(),
         spread: row.spread,
         second_hand: row.second_hand,
-        cost: row.cost.map(convert::cost_message),
+        cost: row.cost,
         joules_per_correct: row.joules_per_correct,
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tinysweep_proto::{
     PROTOCOL_VERSION, config,
-    v1::{self, Ack, CoordinatorCommand, Hello, Ping, Stop, Welcome, WorkerEvent, coordinator_command::Command, worker_event::Event},
+    v1::{Ack, CoordinatorCommand, Hello, Ping, Stop, Welcome, WorkerEvent, coordinator_command::Command, worker_event::Event},
 };
 use tokio::{
     sync::oneshot,
@@ -405,7 +405,7 @@ impl Session {
 }
 
 /// What an attempt has cost by its worker's word. A cost that cannot be is left out, and the rest of the report stands.
-fn believable(attempt: &AttemptKey, message: Option<v1::Cost>) -> Option<Cost> {
+fn believable(attempt: &AttemptKey, message: Option<Cost>) -> Option<Cost> {
     convert::cost(message).unwrap_or_else(|problem| {
         warn!(%attempt, problem, "a cost that cannot be was left out");
         None

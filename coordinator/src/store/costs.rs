@@ -10,34 +10,22 @@ use crate::domain::{cost::Cost, ids::SweepId};
 /// Notes what the attempt that runs has cost so far, in place of what it had cost when it reported last.
 pub(super) async fn store_cost(tx: &mut SqliteConnection, loaded: &Loaded, cost: &Cost) -> Result<(), StoreError> {
     let Some(attempt_id) = loaded.alive else { return Ok(()) };
-    let Cost {
-        wall_seconds,
-        device_seconds,
-        training_seconds,
-        steps,
-        samples,
-        answered,
-        flops,
-        peak_memory_bytes,
-        joules,
-        joules_estimated,
-    } = *cost;
-    let (steps, samples) = (signed("number of steps", steps)?, signed("number of samples", samples)?);
-    let (answered, peak_memory_bytes) = (signed("number of answers", answered)?, signed("memory", peak_memory_bytes)?);
+    let (steps, samples) = (signed("number of steps", cost.steps)?, signed("number of samples", cost.samples)?);
+    let (answered, peak_memory_bytes) = (signed("number of answers", cost.answered)?, signed("memory", cost.peak_memory_bytes)?);
     sqlx::query!(
         "INSERT OR REPLACE INTO attempt_costs (attempt_id, wall_seconds, device_seconds, training_seconds, steps, samples, answered, flops,
            peak_memory_bytes, joules, joules_estimated) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         attempt_id,
-        wall_seconds,
-        device_seconds,
-        training_seconds,
+        cost.wall_seconds,
+        cost.device_seconds,
+        cost.training_seconds,
         steps,
         samples,
         answered,
-        flops,
+        cost.flops,
         peak_memory_bytes,
-        joules,
-        joules_estimated
+        cost.joules,
+        cost.joules_estimated
     )
     .execute(tx)
     .await?;
@@ -103,31 +91,18 @@ struct CostRow {
 
 impl From<CostRow> for (u32, Cost) {
     fn from(row: CostRow) -> Self {
-        let CostRow {
-            number,
-            wall_seconds,
-            device_seconds,
-            training_seconds,
-            steps,
-            samples,
-            answered,
-            flops,
-            peak_memory_bytes,
-            joules,
-            joules_estimated,
-        } = row;
         let cost = Cost {
-            wall_seconds,
-            device_seconds,
-            training_seconds,
-            steps,
-            samples,
-            answered,
-            flops,
-            peak_memory_bytes,
-            joules,
-            joules_estimated,
+            wall_seconds: row.wall_seconds,
+            device_seconds: row.device_seconds,
+            training_seconds: row.training_seconds,
+            steps: row.steps,
+            samples: row.samples,
+            answered: row.answered,
+            flops: row.flops,
+            peak_memory_bytes: row.peak_memory_bytes,
+            joules: row.joules,
+            joules_estimated: row.joules_estimated,
         };
-        (number, cost)
+        (row.number, cost)
     }
 }

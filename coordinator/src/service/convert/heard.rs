@@ -6,7 +6,7 @@ use super::super::status::ServiceError;
 use crate::{
     domain::{
         checkpoint::Checkpoint,
-        cost::Cost,
+        cost::{self, Cost},
         failure::FailureKind,
         ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId, WorkerId},
         lifecycle::SweepVerb,
@@ -73,33 +73,8 @@ pub fn hello(message: v1::Hello) -> Result<(Greeting, Vec<AttemptKey>), ServiceE
 ///
 /// # Errors
 /// Nothing can cost this: what is wrong, for people.
-pub fn cost(message: Option<v1::Cost>) -> Result<Option<Cost>, String> {
-    let Some(message) = message else { return Ok(None) };
-    let v1::Cost {
-        wall_seconds,
-        device_seconds,
-        training_seconds,
-        steps,
-        samples,
-        answered,
-        flops,
-        peak_memory_bytes,
-        joules,
-        joules_estimated,
-    } = message;
-    let cost = Cost {
-        wall_seconds,
-        device_seconds,
-        training_seconds,
-        steps,
-        samples,
-        answered,
-        flops,
-        peak_memory_bytes,
-        joules,
-        joules_estimated,
-    };
-    cost.check().map(|()| Some(cost))
+pub fn cost(message: Option<Cost>) -> Result<Option<Cost>, String> {
+    message.map(|cost| cost::check(&cost).map(|()| cost)).transpose()
 }
 
 /// A report of progress: what is stored, what is shown, and how many points were left out because they are no numbers

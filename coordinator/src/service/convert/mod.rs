@@ -7,4 +7,4 @@ mod heard;
 mod told;
 
 pub use heard::{attempt_key, changes, checkpoint, completed, cost, failed, handed_back, hello, log_lines, progress, verb};
-pub use told::{attempt_ref, checkpoint_message, cost_message, replicate, running, sweep, trial, trial_state, worker};
+pub use told::{attempt_ref, checkpoint_message, replicate, running, sweep, trial, trial_state, worker};

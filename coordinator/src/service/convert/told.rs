@@ -7,7 +7,6 @@ use tinysweep_proto::v1;
 use crate::{
     domain::{
         checkpoint::Checkpoint,
-        cost::Cost,
         ids::{AttemptKey, Fence, ReplicateKey, SweepId},
         lifecycle::{ReplicateStatus, SweepState},
         policy::Traits,
@@ -30,34 +29,6 @@ pub fn attempt_ref(attempt: &AttemptKey) -> v1::AttemptRef {
 pub fn checkpoint_message(checkpoint: Checkpoint) -> v1::Checkpoint {
     let Checkpoint { step, bytes, chunks } = checkpoint;
     v1::Checkpoint { step, bytes, chunks }
-}
-
-/// A cost for users.
-pub const fn cost_message(cost: Cost) -> v1::Cost {
-    let Cost {
-        wall_seconds,
-        device_seconds,
-        training_seconds,
-        steps,
-        samples,
-        answered,
-        flops,
-        peak_memory_bytes,
-        joules,
-        joules_estimated,
-    } = cost;
-    v1::Cost {
-        wall_seconds,
-        device_seconds,
-        training_seconds,
-        steps,
-        samples,
-        answered,
-        flops,
-        peak_memory_bytes,
-        joules,
-        joules_estimated,
-    }
 }
 
 /// A sweep for users.
@@ -152,7 +123,7 @@ fn state(record: StateRecord) -> v1::KeptState {
 
 fn attempt(record: AttemptRecord) -> v1::Attempt {
     let AttemptRecord { number, state, worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step, cost } = record;
-    let (state, cost) = (state.name().into(), cost.map(cost_message));
+    let state = state.name().into();
     v1::Attempt { number, state, worker, reason, failure, lease_reason, resumed_step, started_ms, ended_ms, step, cost }
 }
 
