@@ -102,6 +102,7 @@ fn the_process_of_a_slot_knows_messages_and_no_network() {
 fn the_session_knows_no_tensor() {
     let session = [
         "agent.rs",
+        "wire.rs",
         "program",
         "attempt.rs",
         "outbox.rs",

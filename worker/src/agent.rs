@@ -14,19 +14,15 @@ use std::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinysweep_proto::{
-    MESSAGE_LIMIT_BYTES, PROTOCOL_VERSION,
+    PROTOCOL_VERSION,
     address::Address,
     connect::{Connection, Unreachable, connect},
-    v1::{
-        AttemptRef, CoordinatorCommand, Draining, Goodbye, HandedBack, Heartbeat, Hello, Lease, Stop, Welcome, WorkerEvent,
-        coordinator_command::Command, worker_event::Event, worker_service_client::WorkerServiceClient,
-    },
+    v1::{AttemptRef, CoordinatorCommand, Goodbye, HandedBack, Hello, Lease, Stop, coordinator_command::Command, worker_event::Event},
 };
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, Interval, interval, sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 use tracing::{info, warn};
 
@@ -39,6 +35,7 @@ use crate::{
     leave::{Leave, Leaving},
     outbox::Outbox,
     program::{self, Programs},
+    wire::Wire,
 };
 
 /// What a worker is told when it starts.
@@ -427,62 +424,6 @@ fn classify(status: &Status) -> SessionEnd {
             SessionEnd::Refused(status.message().to_owned())
         }
         code => SessionEnd::Lost(format!("{code:?}: {}", status.message())),
-    }
-}
-
-/// The sending half of a connection, and both sides' clocks.
-struct Wire {
-    events: mpsc::Sender<WorkerEvent>,
-    heartbeat: Interval,
-    /// A coordinator that says nothing for as long is gone.
-    patience: Duration,
-    last_heard: Instant,
-}
-
-impl Wire {
-    async fn open(connection: &Connection, hello: Hello) -> Result<(Self, Streaming<CoordinatorCommand>), Status> {
-        let (events, requests) = mpsc::channel(64);
-        let patience = Duration::from_secs(15);
-        let greeting = WorkerEvent { seq: 0, event: Some(Event::Hello(hello)) };
-        events.try_send(greeting).expect("a new channel has room");
-        let mut client = WorkerServiceClient::new(connection.clone()).max_decoding_message_size(MESSAGE_LIMIT_BYTES);
-        let commands = timeout(patience, client.session(ReceiverStream::new(requests)))
-            .await
-            .map_err(|_| Status::deadline_exceeded("the coordinator did not answer hello"))??
-            .into_inner();
-        let wire = Self { events, heartbeat: interval(Duration::from_secs(3)), patience, last_heard: Instant::now() };
-        Ok((wire, commands))
-    }
-
-    fn welcomed(&mut self, welcome: &Welcome) {
-        self.heartbeat = interval(Duration::from_secs(welcome.heartbeat_secs.clamp(1, 60).into()));
-        self.patience = Duration::from_secs(welcome.lease_secs.clamp(2, 3600).into());
-    }
-
-    fn heard(&mut self) {
-        self.last_heard = Instant::now();
-    }
-
-    fn is_silent(&self) -> bool {
-        self.last_heard.elapsed() > self.patience
-    }
-
-    /// Sends what waits.
-    async fn flush(&mut self, outbox: &mut Outbox) -> Result<(), mpsc::error::SendError<WorkerEvent>> {
-        while let Some(event) = outbox.next_unsent() {
-            self.events.send(event).await?;
-        }
-        Ok(())
-    }
-
-    /// Should it find no room, leases that come are handed back one by one.
-    fn say_draining(&mut self) {
-        let _ = self.events.try_send(WorkerEvent { seq: 0, event: Some(Event::Draining(Draining {})) });
-    }
-
-    /// A heartbeat that finds no room is not needed: the events before it say as much.
-    fn beat(&mut self) {
-        let _ = self.events.try_send(WorkerEvent { seq: 0, event: Some(Event::Heartbeat(Heartbeat {})) });
     }
 }
 

@@ -1,7 +1,7 @@
 //! The worker of tinysweep: trains and evaluates recursive models with Candle.
 //!
 //! From the network down to the numbers:
-//! * [`agent`], [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`], [`folders`]: the session with the coordinator; knows no tensor.
+//! * [`agent`], `wire`, [`leave`], [`outbox`], [`attempt`], [`datasets`], [`handoff`], [`folders`]: the session with the coordinator; knows no tensor.
 //! * [`assignment`]: what the session and whoever trains have to say to each other. [`slot`]: a process for each slot.
 //! * [`program`]: any program as a trial, in place of a built-in model.
 //! * `signals`: what has ended a process of either.
@@ -47,3 +47,4 @@ pub mod state;
 pub mod train;
 pub mod trainer;
 pub mod votes;
+mod wire;
