@@ -141,7 +141,7 @@ mod tests {
             ids::{LeaseToken, WorkerId},
             lifecycle::{Event, Rules},
         },
-        store::Store,
+        store::{Store, rows::insert_trial_with},
     };
 
     #[tokio::test]
@@ -149,15 +149,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let mut turn = store.begin().await.unwrap();
-        for row in [
-            "INSERT INTO sweeps (id, name, benchmark, method, metric, goal, yaml, file_name, created_ms)
-             VALUES ('s', '', '', 'grid', 'm', 'maximize', '', '', 0)",
-            "INSERT INTO trials (id, sweep_sequence, number, name, config_json, config_hash) VALUES (1, 1, 0, '', '{}', printf('%064d', 0))",
-            "INSERT INTO replicates (id, trial_id, sweep_sequence, replicate, seed) VALUES (7, 1, 1, 0, 0), (8, 1, 1, 1, 0)",
-            "INSERT INTO workers (id, name, version, slots, state, first_seen_ms, last_seen_ms) VALUES ('w', '', '', 1, 'left', 0, 0)",
-        ] {
-            sqlx::query(row).execute(&mut *turn).await.unwrap();
-        }
+        let replicates = "INSERT INTO replicates (id, trial_id, sweep_sequence, replicate, seed) VALUES (7, 1, 1, 0, 0), (8, 1, 1, 1, 0)";
+        insert_trial_with(&mut turn, &[replicates]).await;
         let (queued, retry) = (Replicate::default(), RetryPolicy::default());
         let lease = |row| {
             let event = Event::Lease { worker: WorkerId::parse("w").unwrap(), token: LeaseToken(u64::MAX >> 1) };

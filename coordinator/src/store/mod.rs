@@ -18,6 +18,8 @@ mod queue;
 mod rehearsal;
 mod replicates;
 mod reports;
+#[cfg(test)]
+mod rows;
 mod sweeps;
 mod views;
 mod workers;

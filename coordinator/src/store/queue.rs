@@ -167,23 +167,19 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::rows::insert_trial_with;
 
     #[tokio::test]
     async fn a_pause_does_not_last_until_a_clock_that_was_set_back_has_caught_up() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let mut turn = store.begin().await.unwrap();
-        for row in [
-            "INSERT INTO sweeps (id, name, benchmark, method, metric, goal, yaml, file_name, created_ms)
-             VALUES ('s', '', '', 'grid', 'm', 'maximize', '', '', 0)",
-            "INSERT INTO trials (id, sweep_sequence, number, name, config_json, config_hash) VALUES (1, 1, 0, '', '{}', printf('%064d', 0))",
+        let rows = [
             "INSERT INTO replicates (id, trial_id, sweep_sequence, replicate, seed, attempts, ready_ms) VALUES (7, 1, 1, 0, 0, 1, 12000)",
-            "INSERT INTO workers (id, name, version, slots, state, first_seen_ms, last_seen_ms) VALUES ('w', '', '', 1, 'left', 0, 0)",
             "INSERT INTO attempts (replicate_id, number, worker_id, state, lease_reason, started_ms, ended_ms)
              VALUES (7, 1, 'w', 'failed', '', 9000, 10000)",
-        ] {
-            sqlx::query(row).execute(&mut *turn).await.unwrap();
-        }
+        ];
+        insert_trial_with(&mut turn, &rows).await;
         turn.commit().await.unwrap();
         let replicate = ReplicateKey { sweep: SweepId::named("s"), trial: 0, replicate: 0 };
         for (now_ms, pause_ms) in [(10_000, 2000), (11_999, 1), (12_000, 0), (9_999, 0), (1, 0)] {

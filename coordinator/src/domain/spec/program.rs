@@ -219,7 +219,10 @@ mod tests {
     use super::*;
     use crate::domain::{
         configuration::Configuration,
-        spec::{MetricSpec, SweepSpec},
+        spec::{
+            MetricSpec,
+            tests::{errors, spec},
+        },
     };
 
     const SWEEP: &str = "\
@@ -234,17 +237,6 @@ parameters:
 constraints: [\"optim.lr < 0.1 or layers == 1\", \"optim.name == 'adam'\"]
 replicates: 2
 ";
-
-    fn spec(yaml: &str) -> SweepSpec {
-        SweepSpec::parse(yaml, "s.yaml").unwrap_or_else(|errors| panic!("{yaml}\n{errors}"))
-    }
-
-    fn errors(yaml: &str) -> String {
-        match SweepSpec::parse(yaml, "s.yaml") {
-            Err(errors) => errors.to_string(),
-            Ok(spec) => spec.proposals().map(|trials| format!("{} trials", trials.len())).unwrap_or_else(|errors| errors.to_string()),
-        }
-    }
 
     #[test]
     fn a_sweep_of_weights_and_biases() {

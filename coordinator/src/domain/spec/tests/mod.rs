@@ -34,7 +34,7 @@ replicates: 3
 seed: 11
 ";
 
-fn spec(yaml: &str) -> SweepSpec {
+pub(super) fn spec(yaml: &str) -> SweepSpec {
     SweepSpec::parse(yaml, "s.yaml").unwrap_or_else(|errors| panic!("{yaml}\n{errors}"))
 }
 
@@ -47,7 +47,7 @@ fn names(yaml: &str) -> Vec<String> {
 }
 
 /// The errors of a file, wherever they are found.
-fn errors(yaml: &str) -> String {
+pub(super) fn errors(yaml: &str) -> String {
     match SweepSpec::parse(yaml, "s.yaml") {
         Err(errors) => errors.to_string(),
         Ok(spec) => spec.proposals().map(|trials| format!("{} trials", trials.len())).unwrap_or_else(|errors| errors.to_string()),
