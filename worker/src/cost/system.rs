@@ -16,7 +16,6 @@ pub fn computed_seconds() -> Option<f64> {
 }
 
 /// Seconds that all programs of this machine together have computed since it started.
-#[cfg(unix)]
 pub fn machine_seconds() -> Option<f64> {
     busy_ticks(&fs::read_to_string("/proc/stat").ok()?).map(seconds)
 }
@@ -43,12 +42,6 @@ pub fn bytes(pages: u64) -> u64 {
 #[cfg(not(unix))]
 pub const fn bytes(_: u64) -> u64 {
     0
-}
-
-/// Seconds that all programs of this machine together have computed since it started.
-#[cfg(not(unix))]
-pub fn machine_seconds() -> Option<f64> {
-    None
 }
 
 /// User, nice, system, interrupts (the first line of `/proc/stat`); not idle, waiting for disks, or what a host has given to others.
