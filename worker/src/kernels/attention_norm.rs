@@ -4,7 +4,7 @@
 //! one product; they are put together head by head, and turned to their positions on the way, so that each head of each example is a
 //! matrix of its own.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
@@ -41,6 +41,8 @@ pub struct AttentionNorm {
     eps: f64,
     /// Where the weights' gradients are added up, if they are variables on the CPU.
     tally: Option<Tally>,
+    /// The weights as products take them, where that was done once for several uses.
+    ready: Option<Arc<[Weight<'static>; 2]>>,
 }
 
 impl AttentionNorm {
@@ -52,7 +54,20 @@ impl AttentionNorm {
     pub fn new(heads: usize, factors: Factors, [qkv, output]: [Tensor; 2], rotary: Option<Rotary>, eps: f64) -> Result<Self> {
         let is_trained = qkv.is_variable() && qkv.device().is_cpu();
         let tally = is_trained.then(|| Tally::new(&qkv, &output)).transpose()?;
-        Ok(Self { heads, factors, qkv, output, rotary, eps, tally })
+        Ok(Self { heads, factors, qkv, output, rotary, eps, tally, ready: None })
+    }
+
+    /// The same half for several uses in a row, whose weights are made ready for products once for all of them. It does not see later
+    /// changes of the weights.
+    ///
+    /// # Errors
+    /// When the weights are not f32.
+    pub fn ready(&self) -> Result<Self> {
+        if !is_fused(&self.output) {
+            return Ok(self.clone());
+        }
+        let ready = self.read(|weights| self.made_ready(weights).map(Weight::into_owned))?;
+        Ok(Self { ready: Some(Arc::new(ready)), ..self.clone() })
     }
 
     /// `[batch, positions, width]` to the same.
@@ -68,6 +83,34 @@ impl AttentionNorm {
             Some(tally) => x.apply_op2(&tally.token, Operation { half: self.clone(), saved: Some(OnceLock::new()) }),
             // Of its second argument the operation reads nothing.
             None => x.apply_op2_no_bwd(&x, &Operation { half: self.clone(), saved: None }),
+        }
+    }
+
+    /// Calls `with` with `qkv` and `output` as matrices.
+    fn read<R>(&self, with: impl FnOnce([Matrix<&[f32]>; 2]) -> R) -> Result<R> {
+        let (width, inner) = self.output.dims2()?;
+        let with = |qkv: &[f32], output: &[f32]| with([Matrix::by_rows(qkv, PARTS * inner, width), Matrix::by_rows(output, width, inner)]);
+        read(&self.qkv, |qkv| read(&self.output, |output| with(qkv, output)))?
+    }
+
+    /// Weights that all parts are multiplied by.
+    fn made_ready<'a>(&self, weights: [Matrix<&'a [f32]>; 2]) -> [Weight<'a>; 2] {
+        weights.map(|weight| Weight::new(self.factors, weight, false))
+    }
+
+    /// Calls `with` with the weights as products take them.
+    fn read_ready<R>(&self, with: impl FnOnce(&[Weight<'_>; 2]) -> R) -> Result<R> {
+        match &self.ready {
+            Some(ready) => Ok(with(ready)),
+            None => self.read(|weights| with(&self.made_ready(weights))),
+        }
+    }
+
+    /// Calls `with` with the rotary tables, if there are any.
+    fn read_tables<R>(&self, with: impl FnOnce(Option<Tables<'_>>) -> R) -> Result<R> {
+        match &self.rotary {
+            Some(rotary) => rotary.read(|tables| with(Some(tables))),
+            None => Ok(with(None)),
         }
     }
 }
@@ -153,15 +196,15 @@ impl Cut {
     }
 
     /// Turns `out` from x into the result.
-    fn forward(self, out: &mut [f32], weights: &Ready<'_>, eps: f32) -> Kept {
+    fn forward(self, out: &mut [f32], [qkv, output]: &[Weight<'_>; 2], tables: Option<Tables<'_>>, eps: f32) -> Kept {
         let (tokens, inner) = (self.tokens(), self.heads.inner());
         let mut kept = Kept::new(self);
         let mut rows = Buffer::new(tokens * PARTS * inner);
         let by_rows = Matrix::by_rows(&mut *rows, tokens, PARTS * inner);
-        weights.qkv.multiply(by_rows.t(), Matrix::by_rows(&*out, tokens, self.width).t(), false);
+        qkv.multiply(by_rows.t(), Matrix::by_rows(&*out, tokens, self.width).t(), false);
         vectorized(
             #[inline(always)]
-            || self.heads.split(&rows, &mut kept.heads, weights.tables),
+            || self.heads.split(&rows, &mut kept.heads, tables),
         );
         let mut given = Buffer::new(kept.mixed.len());
         let heads = kept.heads.chunks_exact(PARTS * self.heads.matrix()).zip(kept.shares.chunks_exact_mut(self.square()));
@@ -179,7 +222,7 @@ impl Cut {
             || self.heads.join(&given, &mut kept.mixed, None),
         );
         let mixed = Matrix::by_rows(&*kept.mixed, tokens, inner);
-        weights.output.multiply(Matrix::by_rows(&mut *out, tokens, self.width).t(), mixed.t(), true);
+        output.multiply(Matrix::by_rows(&mut *out, tokens, self.width).t(), mixed.t(), true);
         vectorized(
             #[inline(always)]
             || norm::rows(out, &mut kept.inverses, eps),
@@ -187,8 +230,9 @@ impl Cut {
         kept
     }
 
-    /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, which are given transposed.
-    fn backward(self, given: &Given, transposed: &Ready<'_>, [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
+    /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, of which `transposed` are given.
+    fn backward(self, given: &Given, transposed: &[Weight<'_>; 2], [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
+        let [qkv, output] = transposed;
         let (tokens, inner, width) = (self.tokens(), self.heads.inner(), self.width);
         vectorized(
             #[inline(always)]
@@ -198,12 +242,12 @@ impl Cut {
         let (by_output, mixed) = (Matrix::by_rows(by_output, width, inner), Matrix::by_rows(&*given.kept.mixed, tokens, inner));
         self.factors.multiply(by_output, by_sum.t(), mixed, true);
         let mut by_mixed = Buffer::new(tokens * inner);
-        transposed.output.multiply(Matrix::by_rows(&mut *by_mixed, tokens, inner).t(), by_sum.t(), false);
-        let by_rows = self.backward_of_heads(given.kept, &by_mixed, transposed.tables);
+        output.multiply(Matrix::by_rows(&mut *by_mixed, tokens, inner).t(), by_sum.t(), false);
+        let by_rows = self.backward_of_heads(given.kept, &by_mixed, given.tables);
         let by_rows = Matrix::by_rows(&*by_rows, tokens, PARTS * inner);
         let by_qkv = Matrix::by_rows(by_qkv, PARTS * inner, width);
         self.factors.multiply(by_qkv, by_rows.t(), Matrix::by_rows(given.x, tokens, width), true);
-        transposed.qkv.multiply(Matrix::by_rows(by_x, tokens, width).t(), by_rows.t(), true);
+        qkv.multiply(Matrix::by_rows(by_x, tokens, width).t(), by_rows.t(), true);
     }
 
     /// The gradient by what the first product gave, from `by_mixed`, that by what the heads gave.
@@ -238,23 +282,6 @@ impl Cut {
         by_rows
     }
 
-    /// Weights that all parts are multiplied by.
-    fn ready(self, weights: Weights<'_>) -> Ready<'_> {
-        let [qkv, output] = self.matrices(weights).map(|weight| Weight::new(self.factors, weight, false));
-        Ready { qkv, output, tables: weights.tables }
-    }
-
-    /// The same, transposed.
-    fn transposed(self, weights: Weights<'_>) -> Ready<'_> {
-        let [qkv, output] = self.matrices(weights).map(|weight| Weight::new(self.factors, weight.t(), false));
-        Ready { qkv, output, tables: weights.tables }
-    }
-
-    fn matrices(self, weights: Weights<'_>) -> [Matrix<&[f32]>; 2] {
-        let inner = self.heads.inner();
-        [Matrix::by_rows(weights.qkv, PARTS * inner, self.width), Matrix::by_rows(weights.output, self.width, inner)]
-    }
-
     /// Queries, keys and values of a head of an example.
     fn parts(self, qkv: &[f32]) -> [Matrix<&[f32]>; PARTS] {
         [0, 1, 2].map(|part| self.head_matrix(&qkv[part * self.heads.matrix()..][..self.heads.matrix()]))
@@ -265,38 +292,12 @@ impl Cut {
     }
 }
 
-/// What all parts are computed with.
-#[derive(Clone, Copy)]
-struct Weights<'a> {
-    qkv: &'a [f32],
-    output: &'a [f32],
-    tables: Option<Tables<'a>>,
-}
-
-/// The same, with the weights made ready for products.
-struct Ready<'a> {
-    qkv: Weight<'a>,
-    output: Weight<'a>,
-    tables: Option<Tables<'a>>,
-}
-
-/// What the backward pass of one part reads: x, the result y, and what was kept.
+/// What the backward pass of one part reads: x, the result y, what was kept, and by how much heads were turned.
 struct Given<'a> {
     x: &'a [f32],
     y: &'a [f32],
     kept: &'a Kept,
-}
-
-impl Operation {
-    fn weights<R>(&self, with: impl FnOnce(Weights<'_>) -> R) -> Result<R> {
-        let with = |tables: Option<Tables<'_>>| {
-            read(&self.half.qkv, |qkv| read(&self.half.output, |output| with(Weights { qkv, output, tables })))?
-        };
-        match &self.half.rotary {
-            Some(rotary) => rotary.read(|tables| with(Some(tables)))?,
-            None => with(None),
-        }
-    }
+    tables: Option<Tables<'a>>,
 }
 
 impl CustomOp2 for Operation {
@@ -310,16 +311,16 @@ impl CustomOp2 for Operation {
         let values = cut.tokens() * cut.width;
         let mut out = Vec::with_capacity(x.len());
         let mut all_kept = Vec::new();
-        self.weights(|weights| {
-            let weights = cut.ready(weights);
+        let mut run = |weights: &[Weight<'_>; 2], tables: Option<Tables<'_>>| {
             for x in x.chunks(values) {
-                let kept = cut.of(x.len()).forward(appended(&mut out, x), &weights, eps);
+                let kept = cut.of(x.len()).forward(appended(&mut out, x), weights, tables, eps);
                 // Without a backward pass the next part takes the same memory.
                 if self.saved.is_some() {
                     all_kept.push(kept);
                 }
             }
-        })?;
+        };
+        self.half.read_ready(|weights| self.half.read_tables(|tables| run(weights, tables)))??;
         if let Some(saved) = &self.saved {
             // One operation runs forward once, so the cell is empty here.
             saved.get_or_init(|| all_kept);
@@ -334,17 +335,19 @@ impl CustomOp2 for Operation {
         let cut = Cut::new(&self.half, x.layout())?;
         let values = cut.tokens() * cut.width;
         let mut by_x = Vec::with_capacity(x.elem_count());
-        let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: Weights<'_>| {
-            let transposed = cut.transposed(weights);
-            tally.add([weights.qkv.len(), weights.output.len()], |by_qkv, by_output| {
+        let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: [Matrix<&[f32]>; 2], tables: Option<Tables<'_>>| {
+            let transposed = self.half.made_ready(weights.map(Matrix::t));
+            tally.add(weights.map(|weight| weight.values.len()), |by_qkv, by_output| {
                 let parts = x.chunks(values).zip(y.chunks(values)).zip(g.chunks(values));
                 for (((x, y), g), kept) in parts.zip(saved) {
                     let weights = [&mut *by_qkv, &mut *by_output];
-                    cut.of(x.len()).backward(&Given { x, y, kept }, &transposed, weights, appended(&mut by_x, g));
+                    cut.of(x.len()).backward(&Given { x, y, kept, tables }, &transposed, weights, appended(&mut by_x, g));
                 }
             });
         };
-        self.weights(|weights| read_three([x, y, g], |[x, y, g]| add(x, y, g, weights)))??;
+        let mut read =
+            |weights: [Matrix<&[f32]>; 2], tables: Option<Tables<'_>>| read_three([x, y, g], |[x, y, g]| add(x, y, g, weights, tables));
+        self.half.read(|weights| self.half.read_tables(|tables| read(weights, tables)))???;
         Ok((Some(Tensor::from_vec(by_x, x.shape(), &Device::Cpu)?), Some(token.zeros_like()?)))
     }
 }

@@ -38,8 +38,8 @@ impl Factors {
 pub enum Weight<'a> {
     /// As it is: the matrix library packs it at each use.
     F32(Matrix<&'a [f32]>),
-    /// A copy that lies by columns, for products that do: the matrix library takes it faster so.
-    Turned(Matrix<Buffer>),
+    /// A copy; one that lies by columns is for products that do: the matrix library takes it faster so.
+    Copy(Matrix<Buffer>),
     /// For x and products that lie by rows.
     Left(Left),
     /// For x and products that lie by columns: Wᵀ, of `xᵀ·Wᵀ`.
@@ -51,9 +51,19 @@ impl<'a> Weight<'a> {
     pub fn new(factors: Factors, weight: Matrix<&'a [f32]>, by_rows: bool) -> Self {
         match factors {
             Factors::F32 if by_rows || !weight.by_rows => Self::F32(weight),
-            Factors::F32 => Self::Turned(weight.turned()),
+            Factors::F32 => Self::Copy(weight.turned()),
             Factors::Bf16 if by_rows => Self::Left(Left::pack(Unit::detected(), weight)),
             Factors::Bf16 => Self::Right(Right::pack(Unit::detected(), weight.t())),
+        }
+    }
+
+    /// The same, apart from what it was made from: it does not see later changes of that.
+    pub fn into_owned(self) -> Weight<'static> {
+        match self {
+            Self::F32(weight) => Weight::Copy(weight.copied()),
+            Self::Copy(weight) => Weight::Copy(weight),
+            Self::Left(weight) => Weight::Left(weight),
+            Self::Right(weight) => Weight::Right(weight),
         }
     }
 
@@ -64,7 +74,7 @@ impl<'a> Weight<'a> {
     pub fn multiply(&self, out: Matrix<&mut [f32]>, x: Matrix<&[f32]>, add: bool) {
         match self {
             Self::F32(weight) => matmul::multiply(out, *weight, x, add),
-            Self::Turned(weight) => matmul::multiply(out, weight.view(), x, add),
+            Self::Copy(weight) => matmul::multiply(out, weight.view(), x, add),
             Self::Left(weight) => bf16::multiply(out, weight, &Right::pack(Unit::detected(), x), add),
             Self::Right(weight) => bf16::multiply(out.t(), &Left::pack(Unit::detected(), x.t()), weight, add),
         }
@@ -94,13 +104,15 @@ mod tests {
         for factors in [Factors::F32, Factors::Bf16] {
             for by_rows in [true, false] {
                 let x = if by_rows { Matrix::by_rows(&x[..], 9, 7) } else { Matrix::by_rows(&x[..], 7, 9).t() };
-                let (mut once, mut many, mut exact) = ([1.0; 35], [1.0; 35], [1.0; 35]);
+                let (mut once, mut many, mut kept, mut exact) = ([1.0; 35], [1.0; 35], [1.0; 35], [1.0; 35]);
                 for add in [false, true] {
                     factors.multiply(lying(&mut once, by_rows), w, x, add);
                     Weight::new(factors, w, by_rows).multiply(lying(&mut many, by_rows), x, add);
+                    Weight::new(factors, w, by_rows).into_owned().multiply(lying(&mut kept, by_rows), x, add);
                     matmul::multiply(lying(&mut exact, by_rows), w, x, add);
                 }
                 let furthest = |from: [f32; 35]| once.iter().zip(from).map(|(once, other)| (once - other).abs()).fold(0.0, f32::max);
+                assert_eq!(kept, many, "{factors:?}");
                 // What lies otherwise is added up in another order.
                 assert!(furthest(many) < 1e-6, "{factors:?}");
                 let off = furthest(exact);

@@ -38,6 +38,13 @@ impl<T: AsRef<[f32]>> Matrix<T> {
         Matrix { values: values.as_ref(), rows, columns, by_rows }
     }
 
+    /// A copy that lies the same way.
+    pub fn copied(&self) -> Matrix<Buffer> {
+        let (from, mut values) = (self.values.as_ref(), Buffer::new(self.rows * self.columns));
+        values.copy_from_slice(from);
+        Matrix { values, rows: self.rows, columns: self.columns, by_rows: self.by_rows }
+    }
+
     /// The same matrix, copied so that it lies the other way.
     pub fn turned(&self) -> Matrix<Buffer> {
         let (from, mut values) = (self.values.as_ref(), Buffer::new(self.rows * self.columns));

@@ -136,7 +136,10 @@ mod tests {
             AttentionNorm::new(2, Factors::F32, [qkv.clone(), output.clone()], Some(rotary.clone()), 1e-5).unwrap()
         };
         let recorded = half(&qkv, &output).forward(&x).unwrap();
-        let frozen = half(&qkv.as_detached_tensor(), &output.as_detached_tensor()).forward(&x).unwrap();
+        let frozen = half(&qkv.as_detached_tensor(), &output.as_detached_tensor());
+        let ready = frozen.ready().unwrap().forward(&x).unwrap();
+        let frozen = frozen.forward(&x).unwrap();
+        assert_eq!(slices::read(&ready, <[f32]>::to_vec).unwrap(), slices::read(&frozen, <[f32]>::to_vec).unwrap());
         assert_eq!(slices::read(&frozen, <[f32]>::to_vec).unwrap(), slices::read(&recorded, <[f32]>::to_vec).unwrap());
         assert!(!frozen.track_op() && recorded.track_op());
         check(
@@ -165,6 +168,8 @@ mod tests {
             let forward = |gate_up: &Tensor, down: &Tensor| half(gate_up, down).unwrap().forward(&x);
             let recorded = forward(&gate_up, &down).unwrap();
             let frozen = forward(&gate_up.as_detached_tensor(), &down.as_detached_tensor()).unwrap();
+            let ready = half(&gate_up.as_detached_tensor(), &down.as_detached_tensor()).unwrap().ready().unwrap().forward(&x).unwrap();
+            assert_eq!(slices::read(&ready, <[f32]>::to_vec).unwrap(), slices::read(&frozen, <[f32]>::to_vec).unwrap());
             assert_near(&frozen, &recorded, bound, "result");
             assert!(!frozen.track_op() && recorded.track_op());
             check(

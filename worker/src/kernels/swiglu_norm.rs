@@ -4,7 +4,7 @@
 //! by tokens where it mixes features (tokens lie one after the other, so that this X is a transposed view). No activation is
 //! transposed in memory.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
@@ -45,6 +45,8 @@ pub struct SwiGluNorm {
     eps: f64,
     /// Where the weights' gradients are added up, if they are variables on the CPU.
     tally: Option<Tally>,
+    /// The weights as products take them, where that was done once for several uses.
+    ready: Option<Arc<[Weight<'static>; 2]>>,
 }
 
 impl SwiGluNorm {
@@ -56,7 +58,20 @@ impl SwiGluNorm {
     pub fn new(over: Over, factors: Factors, [gate_up, down]: [Tensor; 2], eps: f64) -> Result<Self> {
         let is_trained = gate_up.is_variable() && gate_up.device().is_cpu();
         let tally = is_trained.then(|| Tally::new(&gate_up, &down)).transpose()?;
-        Ok(Self { over, factors, gate_up, down, eps, tally })
+        Ok(Self { over, factors, gate_up, down, eps, tally, ready: None })
+    }
+
+    /// The same half for several uses in a row, whose weights are made ready for products once for all of them. It does not see later
+    /// changes of the weights.
+    ///
+    /// # Errors
+    /// When the weights are not f32.
+    pub fn ready(&self) -> Result<Self> {
+        if !is_fused(&self.down) {
+            return Ok(self.clone());
+        }
+        let ready = self.read(|weights| self.made_ready(weights).map(Weight::into_owned))?;
+        Ok(Self { ready: Some(Arc::new(ready)), ..self.clone() })
     }
 
     /// `[batch, positions, width]` to the same.
@@ -72,6 +87,26 @@ impl SwiGluNorm {
             Some(tally) => x.apply_op2(&tally.token, Operation { half: self.clone(), saved: Some(OnceLock::new()) }),
             // Of its second argument the operation reads nothing.
             None => x.apply_op2_no_bwd(&x, &Operation { half: self.clone(), saved: None }),
+        }
+    }
+
+    /// Calls `with` with `gate_up` and `down` as matrices.
+    fn read<R>(&self, with: impl FnOnce([Matrix<&[f32]>; 2]) -> R) -> Result<R> {
+        let (outer, inner) = self.down.dims2()?;
+        let with = |gate_up: &[f32], down: &[f32]| with([Matrix::by_rows(gate_up, 2 * inner, outer), Matrix::by_rows(down, outer, inner)]);
+        read(&self.gate_up, |gate_up| read(&self.down, |down| with(gate_up, down)))?
+    }
+
+    /// Weights that many parts are multiplied by.
+    fn made_ready<'a>(&self, weights: [Matrix<&'a [f32]>; 2]) -> [Weight<'a>; 2] {
+        weights.map(|weight| Weight::new(self.factors, weight, self.over == Over::Positions))
+    }
+
+    /// Calls `with` with the weights as products take them.
+    fn read_ready<R>(&self, with: impl FnOnce(&[Weight<'_>; 2]) -> R) -> Result<R> {
+        match &self.ready {
+            Some(ready) => Ok(with(ready)),
+            None => self.read(|weights| with(&self.made_ready(weights))),
         }
     }
 }
@@ -138,11 +173,6 @@ impl Cut {
         [Matrix::by_rows(gate_up, 2 * self.inner, self.outer), Matrix::by_rows(down, self.outer, self.inner)]
     }
 
-    /// Weights that many parts are multiplied by.
-    fn ready(self, weights: [Matrix<&[f32]>; 2]) -> [Weight<'_>; 2] {
-        weights.map(|weight| Weight::new(self.factors, weight, self.over == Over::Positions))
-    }
-
     /// Turns X, which `part.out` is, into the result.
     fn forward(self, [gate_up, down]: &[Weight; 2], part: Part, eps: f32) {
         gate_up.multiply(self.matrix(&mut *part.both, 2 * self.inner), self.matrix(&*part.out, self.outer), false);
@@ -199,12 +229,6 @@ struct Given<'a> {
     inverses: &'a [f32],
 }
 
-impl Operation {
-    fn weights<R>(&self, with: impl FnOnce([&[f32]; 2]) -> R) -> Result<R> {
-        read(&self.half.gate_up, |gate_up| read(&self.half.down, |down| with([gate_up, down])))?
-    }
-}
-
 impl CustomOp2 for Operation {
     fn name(&self) -> &'static str {
         "swiglu-norm"
@@ -219,14 +243,13 @@ impl CustomOp2 for Operation {
         let kept = if is_saved { columns } else { cut.columns.min(columns) };
         let (mut both, mut inverses) = (Buffer::new(2 * cut.inner * kept), Buffer::new(columns));
         let mut out = Vec::with_capacity(x.len());
-        self.weights(|weights| {
-            let weights = cut.ready(cut.weights(weights));
+        self.half.read_ready(|weights| {
             for (index, (x, inverses)) in x.chunks(width).zip(inverses.chunks_mut(cut.columns)).enumerate() {
                 let out = appended(&mut out, x);
                 let cut = cut.of(x.len());
                 let start = if is_saved { index * 2 * cut.inner * (width / outer) } else { 0 };
                 let both = &mut both[start..][..2 * cut.inner * cut.columns];
-                cut.forward(&weights, Part { both, out, inverses }, eps);
+                cut.forward(weights, Part { both, out, inverses }, eps);
             }
         })?;
         if let Some(saved) = &self.saved {
@@ -243,9 +266,9 @@ impl CustomOp2 for Operation {
         let cut = Cut::new(&self.half, x.layout())?;
         let width = cut.columns * cut.outer;
         let mut by_x = Vec::with_capacity(x.elem_count());
-        let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: [&[f32]; 2]| {
-            let transposed = cut.ready(cut.weights(weights).map(Matrix::t));
-            tally.add(weights.map(<[f32]>::len), |by_gate_up, by_down| {
+        let mut add = |x: &[f32], y: &[f32], g: &[f32], weights: [Matrix<&[f32]>; 2]| {
+            let transposed = self.half.made_ready(weights.map(Matrix::t));
+            tally.add(weights.map(|weight| weight.values.len()), |by_gate_up, by_down| {
                 let parts = x.chunks(width).zip(y.chunks(width)).zip(g.chunks(width));
                 let saved = saved.both.chunks(2 * cut.inner * cut.columns).zip(saved.inverses.chunks(cut.columns));
                 for (((x, y), g), (both, inverses)) in parts.zip(saved) {
@@ -254,7 +277,7 @@ impl CustomOp2 for Operation {
                 }
             });
         };
-        self.weights(|weights| read_three([x, y, g], |[x, y, g]| add(x, y, g, weights)))??;
+        self.half.read(|weights| read_three([x, y, g], |[x, y, g]| add(x, y, g, weights)))??;
         Ok((Some(Tensor::from_vec(by_x, x.shape(), &Device::Cpu)?), Some(token.zeros_like()?)))
     }
 }

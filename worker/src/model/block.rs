@@ -25,6 +25,11 @@ impl Network {
         Ok(Self { blocks: (0..level.layers).map(block).collect::<Result<_>>()? })
     }
 
+    /// The same network for several calls in a row: its weights are made ready for products once for all of them.
+    pub fn ready(&self) -> Result<Self> {
+        Ok(Self { blocks: self.blocks.iter().map(Block::ready).collect::<Result<_>>()? })
+    }
+
     /// `[batch, positions, width]` to the same.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x))
@@ -71,6 +76,14 @@ impl Block {
             Variant::Mlp => Mixer::Sequence(swiglu(Over::Positions, "mlp_t")?),
         };
         Ok(Self { mixer, features: swiglu(Over::Features, "mlp")? })
+    }
+
+    fn ready(&self) -> Result<Self> {
+        let mixer = match &self.mixer {
+            Mixer::Attention(mixer) => Mixer::Attention(mixer.ready()?),
+            Mixer::Sequence(mixer) => Mixer::Sequence(mixer.ready()?),
+        };
+        Ok(Self { mixer, features: self.features.ready()? })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {

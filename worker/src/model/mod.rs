@@ -77,16 +77,24 @@ pub struct Model {
 struct Networks {
     /// Improves the latents.
     latent: Network,
-    /// Improves the answer: the same weights, unless the configuration separates them.
-    answer: Network,
+    /// Improves the answer, where the configuration separates the two.
+    answer: Option<Network>,
 }
 
 impl Networks {
     fn new(config: &TrialConfig, factors: Factors, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
         let network = |level: &Level| Network::new(config, factors, positions, level, &weight);
         let (latent, answer) = levels(config);
-        let latent = network(&latent)?;
-        Ok(Self { answer: answer.map_or_else(|| Ok(latent.clone()), |answer| network(&answer))?, latent })
+        Ok(Self { latent: network(&latent)?, answer: answer.as_ref().map(network).transpose()? })
+    }
+
+    /// The same for the calls of one supervision step, within which weights do not change.
+    fn ready(&self) -> Result<Self> {
+        Ok(Self { latent: self.latent.ready()?, answer: self.answer.as_ref().map(Network::ready).transpose()? })
+    }
+
+    fn answer(&self) -> &Network {
+        self.answer.as_ref().unwrap_or(&self.latent)
     }
 }
 
@@ -174,17 +182,18 @@ impl Model {
     pub fn forward(&self, input: &Input, latents: &Latents, gradient: Gradient) -> Result<Output> {
         let x = self.embed(input, gradient)?;
         let still = x.detach();
-        let (networks, x) = if gradient == Gradient::Recorded { (&self.live, &x) } else { (&self.frozen, &still) };
+        let frozen = self.frozen.ready()?;
+        let (networks, x) = if gradient == Gradient::Recorded { (&self.live, &x) } else { (&frozen, &still) };
         let n = self.config.latent_calls();
         // The first latent call of the last cycle that has a part in the gradient.
         let tracked = if self.config.gradient == GradientSpan::LastCalls { n.saturating_sub(1) } else { 0 };
 
         let mut states = latents.detach();
         for _ in 1..self.config.h_cycles {
-            states = think(&self.frozen, states, &still, 0..n)?;
-            states = conclude(&self.frozen, states, &still)?;
+            states = think(&frozen, states, &still, 0..n)?;
+            states = conclude(&frozen, states, &still)?;
         }
-        states = think(&self.frozen, states, &still, 0..tracked)?;
+        states = think(&frozen, states, &still, 0..tracked)?;
         states = think(networks, states, x, tracked..n)?;
         states = conclude(networks, states, x)?;
 
@@ -246,9 +255,9 @@ fn think(networks: &Networks, states: Latents, x: &Tensor, calls: Range<usize>) 
 /// The call that ends a cycle: it improves the answer.
 fn conclude(networks: &Networks, states: Latents, x: &Tensor) -> Result<Latents> {
     Ok(match states {
-        Latents::Pair { z_h, z_l } => Latents::Pair { z_h: networks.answer.forward(&(z_h + sum(&z_l)?)?)?, z_l },
-        Latents::Single { z } => Latents::Single { z: networks.answer.forward(&z)? },
-        Latents::Direct { z_h } => Latents::Direct { z_h: networks.answer.forward(&(z_h + x)?)? },
+        Latents::Pair { z_h, z_l } => Latents::Pair { z_h: networks.answer().forward(&(z_h + sum(&z_l)?)?)?, z_l },
+        Latents::Single { z } => Latents::Single { z: networks.answer().forward(&z)? },
+        Latents::Direct { z_h } => Latents::Direct { z_h: networks.answer().forward(&(z_h + x)?)? },
     })
 }
 
