@@ -14,10 +14,14 @@ const POINTS_WAITING: usize = 200_000;
 /// The most bytes of lines for people that wait without a connection; a coordinator keeps no more of them either.
 const LOG_BYTES_WAITING: usize = 16 << 20;
 
+/// What a line takes besides its characters, so that empty ones are bounded too.
+const LINE_OVERHEAD: usize = 32;
+
 /// Events that the coordinator has not acknowledged, in the order of their numbers.
 ///
-/// It stays small without a connection too: reports of one attempt merge while they wait, of an attempt's states of training the last one
-/// waits, and beyond [`POINTS_WAITING`] metric points and [`LOG_BYTES_WAITING`] of lines no further ones are taken. Ends of attempts always are.
+/// It stays small without a connection too: reports of one attempt merge while they wait, whatever others say between them, of an attempt's
+/// states of training the last one waits, and beyond [`POINTS_WAITING`] metric points and [`LOG_BYTES_WAITING`] of lines no further ones are
+/// taken. Ends of attempts always are.
 #[derive(Debug, Default)]
 pub struct Outbox {
     last_seq: u64,
@@ -33,11 +37,11 @@ pub struct Outbox {
 }
 
 fn log_bytes(event: &LogLines) -> usize {
-    event.lines.iter().map(String::len).sum()
+    event.lines.iter().map(|line| line.len() + LINE_OVERHEAD).sum()
 }
 
 impl Outbox {
-    /// Adds an event at the end; a report joins the one before it if that still waits.
+    /// Adds an event at the end; a report joins the one of its attempt before it if that still waits.
     pub fn push(&mut self, event: Event) {
         let event = match event {
             Event::Progress(mut report) => {
@@ -90,15 +94,14 @@ impl Outbox {
         });
     }
 
-    /// Puts `report` into the last event if that is an unsent report of the same attempt with room; else gives it back.
+    /// Puts `report` into the last unsent report of the same attempt if there is one with room; else gives it back.
     fn merge(&mut self, report: Progress) -> Option<Progress> {
-        if self.sent == self.waiting.len() {
-            return Some(report);
-        }
-        match self.waiting.back_mut().and_then(|last| last.event.as_mut()) {
-            Some(Event::Progress(last))
-                if last.attempt == report.attempt && last.points.len() + report.points.len() <= POINTS_PER_MESSAGE =>
-            {
+        let reports = self.waiting.range_mut(self.sent..).rev().filter_map(|waiting| match &mut waiting.event {
+            Some(Event::Progress(waiting)) => Some(waiting),
+            _ => None,
+        });
+        match { reports }.find(|waiting| waiting.attempt == report.attempt) {
+            Some(last) if last.points.len() + report.points.len() <= POINTS_PER_MESSAGE => {
                 let mut points = std::mem::take(&mut last.points);
                 points.extend(report.points);
                 *last = Progress { points, ..report };
@@ -106,6 +109,11 @@ impl Outbox {
             }
             _ => Some(report),
         }
+    }
+
+    /// Whether there is one that this connection has not sent.
+    pub fn has_unsent(&self) -> bool {
+        self.sent < self.waiting.len()
     }
 
     /// The next event that this connection has not sent.
@@ -208,6 +216,22 @@ mod tests {
     }
 
     #[test]
+    fn reports_of_several_attempts_merge_each_with_its_own() {
+        let mut outbox = Outbox::default();
+        for step in 1..=100 {
+            for trial in 1..=3 {
+                outbox.push(progress(trial, step));
+                outbox.push(Event::Checkpointed(Checkpointed { attempt: Some(attempt(trial)), checkpoint: None }));
+            }
+        }
+        let waiting = |outbox: &Outbox| {
+            let report = |event: &WorkerEvent| if let Some(Event::Progress(report)) = &event.event { Some(report.clone()) } else { None };
+            outbox.waiting.iter().filter_map(report).map(|report| (report.step, report.points.len())).collect::<Vec<_>>()
+        };
+        assert_eq!((waiting(&outbox), outbox.waiting.len()), (vec![(100, 100); 3], 6), "each attempt's reports, and its last state");
+    }
+
+    #[test]
     fn of_many_points_the_first_are_kept_and_ends_always() {
         let mut outbox = Outbox::default();
         for step in 0..2 * POINTS_WAITING as u64 {
@@ -227,12 +251,14 @@ mod tests {
     #[test]
     fn of_many_lines_the_first_are_kept() {
         let mut outbox = Outbox::default();
-        for _ in 0..100 {
-            outbox.push(Event::LogLines(LogLines { attempt: Some(attempt(1)), lines: vec!["x".repeat(1 << 20)] }));
+        for line in ["x".repeat((1 << 20) - LINE_OVERHEAD), String::new()] {
+            for _ in 0..2 * LOG_BYTES_WAITING / (line.len() + LINE_OVERHEAD) {
+                outbox.push(Event::LogLines(LogLines { attempt: Some(attempt(1)), lines: vec![line.clone()] }));
+            }
+            assert_eq!((outbox.waiting.len(), outbox.log_bytes), (LOG_BYTES_WAITING / (line.len() + LINE_OVERHEAD), LOG_BYTES_WAITING));
+            outbox.acknowledge(u64::MAX);
+            assert_eq!(outbox.log_bytes, 0);
         }
-        assert_eq!((outbox.waiting.len(), outbox.log_bytes), (16, LOG_BYTES_WAITING));
-        outbox.acknowledge(16);
-        assert_eq!(outbox.log_bytes, 0);
     }
 
     #[test]
