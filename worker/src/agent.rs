@@ -255,14 +255,12 @@ impl Agent {
         };
         self.outbox.reconnected();
         loop {
-            if wire.flush(&mut self.outbox).await.is_err() {
-                // The stream's own status, read next, says why nobody takes events any more.
-                return commands.message().await.map_or_else(|status| classify(&status), |_| SessionEnd::Lost("stream closed".into()));
-            }
             if self.is_time_to_leave() {
                 self.say_goodbye(&mut wire, &mut commands).await;
                 return SessionEnd::Left;
             }
+            // Waited for beside all else: a coordinator that takes nothing for a while keeps this side neither from leaving nor from noticing.
+            let room = wire.room();
             tokio::select! {
                 biased; // what comes from the coordinator is bounded by what is said to it, so that nothing below waits for long
                 Ok(()) = self.leave.changed() => self.note_wish(Some(&mut wire)),
@@ -280,6 +278,15 @@ impl Agent {
                         return SessionEnd::Lost("the coordinator has been silent for too long".into());
                     }
                     wire.beat();
+                }
+                room = room, if self.outbox.has_unsent() => {
+                    let Ok(room) = room else {
+                        // The stream's own status, read next, says why nobody takes events any more.
+                        return commands.message().await.map_or_else(|status| classify(&status), |_| SessionEnd::Lost("stream closed".into()));
+                    };
+                    if let Some(event) = self.outbox.next_unsent() {
+                        room.send(event);
+                    }
                 }
                 Some((attempt, event)) = self.said.recv() => self.note(&attempt, event),
             }

@@ -64,6 +64,14 @@ impl Wire {
         self.last_heard.elapsed() > self.patience
     }
 
+    /// Waits until there is room for an event.
+    ///
+    /// # Errors
+    /// Nobody takes events any more.
+    pub fn room(&self) -> impl Future<Output = Result<mpsc::OwnedPermit<WorkerEvent>, mpsc::error::SendError<()>>> + use<> {
+        self.events.clone().reserve_owned()
+    }
+
     /// Sends what waits.
     ///
     /// # Errors
