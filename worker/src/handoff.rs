@@ -93,12 +93,15 @@ pub async fn get(connection: &Connection, checkpoint: &Checkpoint) -> Result<Vec
     let mut content = Vec::new();
     for hash in chunks {
         get_one(&mut client, hash, &mut content).await?;
+        if content.len() as u64 > *bytes {
+            return Err(not_announced(*bytes, &content)); // without waiting for the rest, which may be without end
+        }
     }
-    if content.len() as u64 == *bytes {
-        Ok(content)
-    } else {
-        Err(HandoffError::Damaged(format!("{bytes} bytes were announced, {} came", content.len())))
-    }
+    if content.len() as u64 == *bytes { Ok(content) } else { Err(not_announced(*bytes, &content)) }
+}
+
+fn not_announced(bytes: u64, content: &[u8]) -> HandoffError {
+    HandoffError::Damaged(format!("{bytes} bytes were announced, {} came", content.len()))
 }
 
 async fn get_one(client: &mut ArtifactServiceClient<Connection>, hash: &str, content: &mut Vec<u8>) -> Result<(), HandoffError> {
