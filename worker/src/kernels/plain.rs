@@ -15,13 +15,15 @@ pub fn swiglu_norm(over: Over, factors: Factors, x: &Tensor, [gate_up, down]: [&
     residual_norm(x, &update, eps)
 }
 
-/// `x·weightᵀ` of numbers in f32. In bf16 the factors are rounded, and gradients where they pass the roundings; it is no faster.
+/// `x·weightᵀ` of numbers in f32. In bf16 the factors are rounded, and gradients where they pass the roundings. A GPU multiplies these as
+/// they are, and rounds the result too; a processor, for which Candle has no product in bf16, in f32, which is no faster.
 fn linear(factors: Factors, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let factor = |factor: &Tensor| match factors {
-        Factors::F32 => Ok(factor.clone()),
-        Factors::Bf16 => factor.to_dtype(DType::BF16)?.to_dtype(DType::F32),
-    };
-    factor(x)?.broadcast_matmul(&factor(weight)?.t()?)
+    if factors == Factors::F32 {
+        return x.broadcast_matmul(&weight.t()?);
+    }
+    let computed = if x.device().is_cpu() { DType::F32 } else { DType::BF16 };
+    let rounded = |factor: &Tensor| factor.to_dtype(DType::BF16)?.to_dtype(computed);
+    rounded(x)?.broadcast_matmul(&rounded(weight)?.t()?)?.to_dtype(DType::F32)
 }
 
 /// See [`AttentionNorm`](super::AttentionNorm).
