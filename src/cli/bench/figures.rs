@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use crate::{failure::Failure, output::Table};
 
-/// One row for each field of `figures`.
+/// One row for each field of `figures` that has a value.
 pub fn table(figures: &impl Serialize) -> Result<Table, Failure> {
     let fields = serde_json::to_value(figures)?;
-    let rows = fields.as_object().into_iter().flatten().map(|(name, value)| {
+    let rows = fields.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null()).map(|(name, value)| {
         let text = match (value.as_str(), value.as_u64(), value.as_f64()) {
             (Some(text), ..) => text.to_owned(),
             (_, Some(whole), _) => whole.to_string(),

@@ -17,6 +17,7 @@ use tinysweep_worker::{
 
 use super::{figures, process, train::Shape};
 use crate::{
+    cli::device::DeviceArgs,
     environment,
     failure::Failure,
     output::{self, Format},
@@ -34,6 +35,8 @@ pub struct InferenceArgs {
     /// Supervision steps of an answer
     #[arg(long, env = "TINYSWEEP_BENCH_SUPERVISION_STEPS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     supervision_steps: u32,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Compute threads
     #[arg(long, env = "TINYSWEEP_BENCH_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -51,15 +54,16 @@ struct Figures {
     shape: Shape,
     batch: u32,
     supervision_steps: u32,
+    device: String,
     threads: u16,
     /// Of the whole batch, from its tokens to its answer, by the clock: at a batch of 1 the latency of a puzzle.
     answer_ms_p50: f64,
     answer_ms_p99: f64,
-    /// Median of the time that all threads together computed for an answer: what other programs on the machine disturb least.
+    /// Median of the time that all threads of the process together computed for an answer: what other programs on the machine disturb least.
     cpu_ms_per_answer: f64,
     /// By the median.
     puzzles_per_s: f64,
-    /// The most memory that the process ever had (`VmHWM`).
+    /// The most of the machine's memory that the process ever had (`VmHWM`).
     peak_rss_mib: f64,
 }
 
@@ -67,7 +71,8 @@ struct Figures {
 pub fn execute(args: &InferenceArgs) -> Result<(), Failure> {
     environment::ensure_threads(args.threads.into())?;
     let (config, shape) = args.shape.model();
-    let model = Model::init(&config, shape, &mut generator(0, Stream::Weights))?;
+    let device = args.device.open()?;
+    let model = Model::init(&config, shape, &mut generator(0, Stream::Weights))?.to_device(&device)?;
     let mut rng = generator(0, Stream::Data);
     let (batch, steps) = (args.batch as usize, args.supervision_steps as usize);
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
@@ -85,6 +90,7 @@ pub fn execute(args: &InferenceArgs) -> Result<(), Failure> {
         shape: args.shape,
         batch: args.batch,
         supervision_steps: args.supervision_steps,
+        device: args.device.name.to_string(),
         threads: args.threads,
         answer_ms_p50: median,
         answer_ms_p99: figures::percentile(&mut wall, 0.99),

@@ -15,6 +15,7 @@ use tinysweep_proto::{
 };
 use tinysweep_worker::{
     carry::Row,
+    device::Device,
     kernels::peak::fma_gflop_per_s,
     model::Model,
     random::{Stream, generator},
@@ -23,6 +24,7 @@ use tinysweep_worker::{
 
 use super::{figures, process};
 use crate::{
+    cli::device::DeviceArgs,
     environment,
     failure::Failure,
     output::{self, Format},
@@ -43,6 +45,8 @@ pub struct TrainArgs {
     /// What products by the blocks' weights are computed in
     #[arg(long, value_enum, env = "TINYSWEEP_BENCH_PRECISION", default_value = "f32")]
     precision: Precision,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// Steps that are timed, after two that are not
     #[arg(long, env = "TINYSWEEP_BENCH_STEPS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     steps: u32,
@@ -81,37 +85,41 @@ enum Precision {
 struct Figures {
     shape: Shape,
     precision: Precision,
+    device: String,
     threads: u16,
     /// Median over the steps, by the clock.
     ms_per_step: f64,
-    /// Median over the steps of the time that all threads together computed: what other programs on the machine disturb least.
+    /// Median over the steps of the time that all threads of the process together computed: what other programs on the machine disturb
+    /// least.
     cpu_ms_per_step: f64,
     samples_per_s: f64,
     /// Of matrix products alone, as the formulas have them.
     gflop_per_s: f64,
-    /// Of the fused multiply-adds that as many threads do in registers, measured before the steps.
-    fraction_of_peak: f64,
-    /// The most memory that the process ever had (`VmHWM`).
+    /// Of the fused multiply-adds that as many threads do in registers, measured before the steps; none on a GPU.
+    fraction_of_peak: Option<f64>,
+    /// The most of the machine's memory that the process ever had (`VmHWM`).
     peak_rss_mib: f64,
 }
 
 /// Measures, and prints the figures.
 pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
     environment::ensure_threads(args.threads.into())?;
-    let peak = fma_gflop_per_s(args.threads.into());
+    let device = args.device.open()?;
+    let peak = device.is_cpu().then(|| fma_gflop_per_s(args.threads.into()));
     let (config, shape) = args.shape.model();
     let config = TrialConfig { precision: args.precision.into(), ..config };
-    let (wall, cpu) = times(&config, shape, args.steps as usize)?;
+    let (wall, cpu) = times(&config, shape, &device, args.steps as usize)?;
     let gflop_per_s = gflop(&config, shape.seq_len) / wall * 1e3;
     let figures = Figures {
         shape: args.shape,
         precision: args.precision,
+        device: args.device.name.to_string(),
         threads: args.threads,
         ms_per_step: wall,
         cpu_ms_per_step: cpu,
         samples_per_s: config.train.batch_size as f64 / wall * 1e3,
         gflop_per_s,
-        fraction_of_peak: gflop_per_s / peak,
+        fraction_of_peak: peak.map(|peak| gflop_per_s / peak),
         peak_rss_mib: process::peak_mib(Some(std::process::id())),
     };
     output::print(args.output, &figures::table(&figures)?, &figures)
@@ -146,8 +154,8 @@ impl Shape {
 }
 
 /// Medians of the milliseconds per step by the clock, and of what all threads together computed.
-fn times(config: &TrialConfig, shape: DataShape, steps: usize) -> Result<(f64, f64), Failure> {
-    let model = Model::init(config, shape, &mut generator(0, Stream::Weights))?;
+fn times(config: &TrialConfig, shape: DataShape, device: &Device, steps: usize) -> Result<(f64, f64), Failure> {
+    let model = Model::init(config, shape, &mut generator(0, Stream::Weights))?.to_device(device)?;
     let mut trainer = Trainer::new(model, generator(0, Stream::Halting))?;
     let mut rng = generator(0, Stream::Data);
     let mut row = |_| {
@@ -159,6 +167,7 @@ fn times(config: &TrialConfig, shape: DataShape, steps: usize) -> Result<(f64, f
         let (start, cpu_start) = (Instant::now(), process::cpu_ms());
         let step = trainer.compute(&mut row)?;
         trainer.apply(&step)?;
+        device.synchronize()?;
         if index >= WARM_UP {
             wall.push(start.elapsed().as_secs_f64() * 1e3);
             cpu.push(process::cpu_ms() - cpu_start);
