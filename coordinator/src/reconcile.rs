@@ -73,17 +73,17 @@ pub async fn pass(shared: &Shared) -> Result<(), StoreError> {
             }
         }
     }
-    let room = room(shared);
-    if room.workers.iter().any(|worker| worker.free() > 0) {
+    let room = room(shared, None);
+    if room.available.slots() > 0 {
         hand_out(shared, machine.disk(store.lease(room, machine.moment())).await?);
     }
     Ok(())
 }
 
-/// Who can be leased to. Whoever leases holds [`Shared::dispatch`] from before this until the leases are handed out.
-pub fn room(shared: &Shared) -> Room {
+/// Who can be leased to: those who have room, and a worker of which something is about to end. Whoever leases holds [`Shared::dispatch`] from before this until the leases are handed out.
+pub fn room(shared: &Shared, ending: Option<&WorkerId>) -> Room {
     let Shared { machine, sessions, .. } = shared;
-    Room { workers: sessions.reachable(machine.now_ms()), token: LeaseToken::from_random(machine.random()) }
+    Room { available: sessions.available(ending, machine.now_ms()), token: LeaseToken::from_random(machine.random()) }
 }
 
 async fn forget(shared: &Shared, worker: &WorkerId, reason: String) -> Result<(), StoreError> {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -15,7 +15,11 @@ use tokio::{
 };
 use tonic::Status;
 
-use crate::domain::{health::Health, ids::WorkerId, plan::WorkerLoad, policy::Traits};
+use crate::domain::{
+    fleet::{Available, Fleet, Member, WorkerLoad},
+    health::Health,
+    ids::WorkerId,
+};
 
 /// Commands that wait for a worker to read them; one that lets more come together does not read.
 const COMMANDS_WAITING: usize = 1024;
@@ -44,29 +48,11 @@ pub struct Opened {
     pub replaced: bool,
 }
 
-/// What a worker brings.
-#[derive(Clone, Debug, Default)]
-pub struct Capacity {
-    /// Attempts that it runs at once.
-    pub slots: u32,
-    /// Slots that are taken already, as after a reconnect.
-    pub taken: u32,
-    /// What it says of itself.
-    pub traits: Arc<Traits>,
-    /// How it fares.
-    pub health: Health,
-}
-
 #[derive(Debug)]
 struct Link {
     generation: Generation,
     commands: CommandSender,
     end: oneshot::Sender<Status>,
-    capacity: Capacity,
-    /// It takes no more leases.
-    drains: bool,
-    /// Slots that are taken. Counted here, since every lease depends on it, and set right by the store's count every second or so.
-    taken: u32,
 }
 
 #[derive(Debug)]
@@ -78,18 +64,10 @@ struct Known {
 #[derive(Debug, Default)]
 struct Registry {
     workers: HashMap<WorkerId, Known>,
+    /// Those of them that have a link. The slots that are taken are counted here, since every lease depends on them, and set right by the
+    /// store's count every second or so.
+    fleet: Fleet,
     generations: u64,
-}
-
-impl Link {
-    /// Why the worker gets no work now.
-    fn withheld(&self, now_ms: i64) -> Option<String> {
-        if self.drains {
-            return Some("it is about to leave".to_owned());
-        }
-        let health = &self.capacity.health;
-        health.is_quarantined(now_ms).then(|| quarantine(health, now_ms))
-    }
 }
 
 /// All workers that count as connected.
@@ -106,15 +84,15 @@ impl Sessions {
         self.lock().workers.entry(worker).or_insert(Known { last_heard: now, link: None });
     }
 
-    /// Takes over a worker for a new stream. An older one of the same worker ends.
-    pub fn open(&self, worker: &WorkerId, capacity: Capacity, commands: CommandSender, now: Instant) -> Opened {
+    /// Takes over a worker, `taken` of whose slots are, for a new stream. An older one of the same worker ends.
+    pub fn open(&self, worker: &WorkerId, member: Member, taken: u32, commands: CommandSender, now: Instant) -> Opened {
         let mut registry = self.lock();
         registry.generations += 1;
         let generation = Generation(registry.generations);
         let (end, ended) = oneshot::channel();
-        let known =
-            Known { last_heard: now, link: Some(Link { generation, commands, end, taken: capacity.taken, capacity, drains: false }) };
+        let known = Known { last_heard: now, link: Some(Link { generation, commands, end }) };
         let older = registry.workers.insert(worker.clone(), known).and_then(|known| known.link);
+        registry.fleet.join(worker, member, taken);
         drop(registry);
         let replaced = older.is_some();
         if let Some(link) = older {
@@ -138,11 +116,12 @@ impl Sessions {
 
     /// Sends a command. One that cannot be sent is not lost: the worker's next hello shows that it never arrived.
     pub fn send(&self, worker: &WorkerId, command: Command) -> bool {
-        let mut registry = self.lock();
-        let Some(known) = registry.workers.get_mut(worker) else { return false };
+        let Registry { workers, fleet, .. } = &mut *self.lock();
+        let Some(known) = workers.get_mut(worker) else { return false };
         let Some(link) = &known.link else { return false };
         let sent = link.commands.try_send(Ok(CoordinatorCommand { command: Some(command) })).is_ok();
         if !sent && let Some(link) = known.link.take() {
+            fleet.leave(worker);
             let _ = link.end.send(Status::resource_exhausted("the worker does not read its commands"));
         }
         sent
@@ -150,16 +129,21 @@ impl Sessions {
 
     /// Notes that a stream has broken. Its worker has until the end of its lease to come back.
     pub fn broke(&self, worker: &WorkerId, generation: Generation) {
-        if let Some(known) = self.lock().workers.get_mut(worker)
+        let Registry { workers, fleet, .. } = &mut *self.lock();
+        if let Some(known) = workers.get_mut(worker)
             && known.link.as_ref().is_some_and(|link| link.generation == generation)
         {
             known.link = None;
+            fleet.leave(worker);
         }
     }
 
     /// Forgets a worker, ending its stream with `status`.
     pub fn forget(&self, worker: &WorkerId, status: Status) {
-        let known = self.lock().workers.remove(worker);
+        let mut registry = self.lock();
+        registry.fleet.leave(worker);
+        let known = registry.workers.remove(worker);
+        drop(registry);
         if let Some(link) = known.and_then(|known| known.link) {
             let _ = link.end.send(status);
         }
@@ -167,18 +151,12 @@ impl Sessions {
 
     /// Notes that a worker takes no more leases.
     pub fn drains(&self, worker: &WorkerId) {
-        self.change(worker, |link| link.drains = true);
+        self.lock().fleet.change(worker, |member| member.drains = true);
     }
 
     /// Notes how a worker fares.
     pub fn judge(&self, worker: &WorkerId, health: Health) {
-        self.change(worker, |link| link.capacity.health = health);
-    }
-
-    fn change(&self, worker: &WorkerId, change: impl FnOnce(&mut Link)) {
-        if let Some(link) = self.lock().workers.get_mut(worker).and_then(|known| known.link.as_mut()) {
-            change(link);
-        }
+        self.lock().fleet.change(worker, |member| member.health = health);
     }
 
     /// This process was away itself, so that nobody's silence says anything: all are as if they had been heard at `now`.
@@ -188,41 +166,37 @@ impl Sessions {
 
     /// Notes that slots of a worker are taken.
     pub fn take(&self, worker: &WorkerId, slots: u32) {
-        self.change(worker, |link| link.taken += slots);
+        self.lock().fleet.take(worker, slots);
     }
 
     /// Notes that slots of a worker are free again.
     pub fn free(&self, worker: &WorkerId, slots: u32) {
-        self.change(worker, |link| link.taken = link.taken.saturating_sub(slots));
+        self.lock().fleet.free(worker, slots);
     }
 
     /// Sets the taken slots of all workers right.
     pub fn count(&self, taken: &HashMap<WorkerId, u32>) {
-        for (id, known) in &mut self.lock().workers {
-            if let Some(link) = &mut known.link {
-                link.taken = taken.get(id).copied().unwrap_or(0);
-            }
-        }
+        self.lock().fleet.count(taken);
     }
 
     /// Workers that can be reached.
     pub fn reachable(&self, now_ms: i64) -> Vec<WorkerLoad> {
-        let load = |(id, known): (&WorkerId, &Known)| {
-            let link = known.link.as_ref()?;
-            let Capacity { slots, traits, .. } = &link.capacity;
-            Some(WorkerLoad { id: id.clone(), slots: *slots, taken: link.taken, traits: traits.clone(), withheld: link.withheld(now_ms) })
-        };
-        self.lock().workers.iter().filter_map(load).collect()
+        self.lock().fleet.loads(now_ms)
+    }
+
+    /// What a plan has to know of them: those with room, and `ending`, of which something is about to end.
+    pub fn available(&self, ending: Option<&WorkerId>, now_ms: i64) -> Available {
+        self.lock().fleet.available(ending, now_ms)
     }
 
     /// Why a worker gets no work now; none where nothing speaks against it, or it cannot be reached.
     pub fn withheld(&self, worker: &WorkerId, now_ms: i64) -> Option<String> {
-        self.lock().workers.get(worker)?.link.as_ref()?.withheld(now_ms)
+        self.lock().fleet.member(worker)?.withheld(now_ms)
     }
 
     /// How many workers can be reached.
     pub fn len(&self) -> usize {
-        self.lock().workers.values().filter(|known| known.link.is_some()).count()
+        self.lock().fleet.size()
     }
 
     /// Workers that have been silent for longer than `lease`, and for how long, in the order of their ids.
@@ -242,14 +216,10 @@ impl Sessions {
     }
 }
 
-/// For people.
-pub fn quarantine(health: &Health, now_ms: i64) -> String {
-    let secs = health.until_ms.saturating_sub(now_ms) / 1000 + 1;
-    format!("quarantined for another {secs} s after {}", health.reason)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tinysweep_proto::v1::Ping;
 
     use super::*;
@@ -258,8 +228,8 @@ mod tests {
         WorkerId::parse(name).unwrap()
     }
 
-    fn slots(slots: u32) -> Capacity {
-        Capacity { slots, ..Capacity::default() }
+    fn slots(slots: u32) -> Member {
+        Member { slots, ..Member::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -267,9 +237,9 @@ mod tests {
         let sessions = Sessions::default();
         let (a, now) = (worker("a"), Instant::now());
         let (sender, mut receiver) = command_channel();
-        let older = sessions.open(&a, slots(1), sender, now);
+        let older = sessions.open(&a, slots(1), 0, sender, now);
         assert!(!older.replaced && sessions.send(&a, Command::Ping(Ping {})));
-        let newer = sessions.open(&a, slots(2), command_channel().0, now);
+        let newer = sessions.open(&a, slots(2), 1, command_channel().0, now);
         assert!(newer.replaced);
         assert_eq!(older.ended.await.unwrap().code(), tonic::Code::Aborted);
         assert!(receiver.recv().await.unwrap().is_ok());
@@ -277,10 +247,12 @@ mod tests {
         assert!(!sessions.heard(&a, older.generation, now));
         sessions.broke(&a, older.generation);
         assert!(sessions.heard(&a, newer.generation, now));
-        let load = WorkerLoad { id: a.clone(), slots: 2, taken: 0, traits: Arc::default(), withheld: None };
+        let load = WorkerLoad { id: a.clone(), slots: 2, taken: 1, traits: Arc::default(), withheld: None };
         assert_eq!(sessions.reachable(0), [load]);
         sessions.drains(&a);
         assert_eq!(sessions.reachable(0)[0].free(), 0);
+        sessions.broke(&a, newer.generation);
+        assert_eq!((sessions.reachable(0), sessions.available(Some(&a), 0).workers, sessions.len()), (vec![], vec![], 0));
     }
 
     #[tokio::test(start_paused = true)]
@@ -289,7 +261,7 @@ mod tests {
         let (a, b, lease) = (worker("a"), worker("b"), Duration::from_secs(15));
         let start = Instant::now();
         let (sender, _receiver) = command_channel();
-        let opened = sessions.open(&a, slots(1), sender, start);
+        let opened = sessions.open(&a, slots(1), 0, sender, start);
         sessions.expect(b.clone(), start);
         sessions.heard(&a, opened.generation, start + Duration::from_secs(10));
         sessions.broke(&a, opened.generation);
@@ -307,11 +279,12 @@ mod tests {
         let sessions = Sessions::default();
         let a = worker("a");
         let (sender, _receiver) = command_channel();
-        let opened = sessions.open(&a, slots(1), sender, Instant::now());
+        let opened = sessions.open(&a, slots(1), 0, sender, Instant::now());
         for _ in 0..COMMANDS_WAITING {
             assert!(sessions.send(&a, Command::Ping(Ping {})));
         }
         assert!(!sessions.send(&a, Command::Ping(Ping {})));
+        assert_eq!(sessions.len(), 0);
         assert_eq!(opened.ended.await.unwrap().code(), tonic::Code::ResourceExhausted);
     }
 }

@@ -52,6 +52,12 @@ impl Health {
         Self::default()
     }
 
+    /// Why it gets no work now, for people; none where it does.
+    pub fn quarantine(&self, now_ms: i64) -> Option<String> {
+        let secs = self.until_ms.saturating_sub(now_ms) / 1000 + 1;
+        self.is_quarantined(now_ms).then(|| format!("quarantined for another {secs} s after {}", self.reason))
+    }
+
     /// Whether it gets no work now. A time further away than the pause is long shows that the clock was set back; then nothing holds.
     pub fn is_quarantined(&self, now_ms: i64) -> bool {
         now_ms < self.until_ms && self.until_ms.saturating_sub(now_ms) <= pause_ms(self.quarantines.saturating_sub(1))
@@ -78,6 +84,8 @@ mod tests {
         let thrice = fail(&twice, 1000);
         assert!(thrice.is_quarantined(60_999) && !thrice.is_quarantined(61_000));
         assert!(!thrice.is_quarantined(999), "the clock was set back");
+        assert_eq!(thrice.quarantine(59_999).unwrap(), format!("quarantined for another 2 s after {}", thrice.reason));
+        assert_eq!(thrice.quarantine(61_000), None);
         assert_eq!(thrice.reason, "3 failures in a row, the last one: out of memory: killed");
         assert_eq!(Health::after_result(), Health::default());
     }

@@ -6,6 +6,7 @@ pub mod configuration;
 pub mod cost;
 pub mod extension;
 pub mod failure;
+pub mod fleet;
 pub mod health;
 pub mod ids;
 pub mod leaderboard;

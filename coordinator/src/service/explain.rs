@@ -8,7 +8,7 @@ use crate::{
         extension::rate_falls,
         ids::{ReplicateKey, SweepId},
         lifecycle::{AttemptState, ReplicateStatus, SweepState},
-        plan::{Snapshot, why_waiting},
+        plan::why_waiting,
     },
     shared::Shared,
     store::{AttemptRecord, ReplicateRecord, TrialRecord},
@@ -81,8 +81,8 @@ async fn waits(shared: &Shared, key: &ReplicateKey) -> Result<Vec<String>, Servi
     if pause_ms > 0 {
         return Ok(vec![format!("it waits: the pause after its last failure ends in {:.1} s", pause_ms as f64 / 1000.0)]);
     }
-    let snapshot = Snapshot { sweeps: shared.store.queues(QUEUE_SHOWN, now_ms).await?, workers: shared.sessions.reachable(now_ms) };
-    let Some(queue) = snapshot.sweeps.iter().find(|queue| queue.id == key.sweep) else { return Ok(Vec::new()) };
-    let reasons = why_waiting(&snapshot, queue, key, &waiting.avoid);
+    let (sweeps, workers) = (shared.store.queues(QUEUE_SHOWN, now_ms).await?, shared.sessions.reachable(now_ms));
+    let Some(queue) = sweeps.iter().find(|queue| queue.id == key.sweep) else { return Ok(Vec::new()) };
+    let reasons = why_waiting(&sweeps, &workers, queue, key, &waiting.avoid);
     Ok(reasons.into_iter().map(|reason| format!("it waits: {reason}")).collect())
 }

@@ -22,11 +22,12 @@ use crate::{
     domain::{
         cost::Cost,
         failure::FailureKind,
+        fleet::Member,
         ids::{AttemptKey, WorkerId},
     },
     live::LiveProgress,
     reconcile,
-    sessions::{Capacity, CommandSender, Generation, Opened, quarantine},
+    sessions::{CommandSender, Generation, Opened},
     shared::Shared,
     store::{Applied, Greeting, LeaseContent, Report, StoreError},
 };
@@ -113,8 +114,8 @@ async fn open(shared: &Shared, greeting: &Greeting, claimed: Vec<AttemptKey>, co
             first.push(stop(attempt, refusal.to_string()));
         }
     }
-    let capacity = Capacity { slots: greeting.slots, taken, traits: Arc::new(greeting.traits.clone()), health };
-    let opened = shared.sessions.open(&greeting.id, capacity, commands.clone(), Instant::now());
+    let member = Member { slots: greeting.slots, traits: Arc::new(greeting.traits.clone()), health, drains: false };
+    let opened = shared.sessions.open(&greeting.id, member, taken, commands.clone(), Instant::now());
     for command in first {
         // In a new channel there is room for as many as a worker has slots; one that claims more is cut off.
         shared.sessions.send(&greeting.id, command);
@@ -288,7 +289,7 @@ impl Session {
         // With a result goes the next lease, in one write. Where someone else leases at this moment there is much to do, and the reconciler
         // leases for all who have become free meanwhile at once.
         let deciding = matches!(report, Report::Completed(_)).then(|| shared.dispatch.try_lock().ok()).flatten();
-        let room = deciding.as_ref().map(|_| reconcile::room(&shared));
+        let room = deciding.as_ref().map(|_| reconcile::room(&shared, Some(&self.worker)));
         let applied = machine.disk(store.apply(&self.worker, seq, attempt, report, room, machine.moment())).await?;
         // What was taken before may not be on the disk yet; what does not count nobody would miss.
         let must_survive = report.must_survive() && !matches!(applied, Applied::Dropped(_));
@@ -368,8 +369,8 @@ impl Session {
         let now_ms = self.shared.machine.now_ms();
         let health = self.shared.machine.disk(self.shared.store.judge(&self.worker, failure, now_ms)).await?;
         self.is_spotless = health == Default::default();
-        if health.is_quarantined(now_ms) {
-            warn!(worker = %self.worker, reason = quarantine(&health, now_ms), "worker gets no work for a while");
+        if let Some(reason) = health.quarantine(now_ms) {
+            warn!(worker = %self.worker, reason, "worker gets no work for a while");
         }
         self.shared.sessions.judge(&self.worker, health);
         self.shared.wake.notify_one(); // a result ends a quarantine

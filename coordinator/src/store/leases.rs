@@ -17,9 +17,10 @@ use crate::{
     clock::Moment,
     domain::{
         checkpoint::Checkpoint,
+        fleet::Available,
         ids::{AttemptKey, AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId, WorkerId},
         lifecycle::{Event, Refusal, Replicate, ReplicateState, Rules},
-        plan::{self, Assignment, Snapshot, WorkerLoad},
+        plan::{self, Assignment},
         policy::Policy,
     },
 };
@@ -55,30 +56,10 @@ pub struct Leased {
 /// Who can be leased to.
 #[derive(Clone, Debug)]
 pub struct Room {
-    /// All workers that can be reached.
-    pub workers: Vec<WorkerLoad>,
+    /// Workers.
+    pub available: Available,
     /// Drawn for the leases.
     pub token: LeaseToken,
-}
-
-impl Room {
-    /// Slots that work can be given for.
-    pub(super) fn slots(&self) -> u32 {
-        self.workers.iter().map(WorkerLoad::free).sum()
-    }
-
-    /// The same if all that `worker` runs ended.
-    pub(super) fn slots_with_all_of(&self, worker: &WorkerId) -> u32 {
-        let slots = |load: &WorkerLoad| if load.id == *worker && load.withheld.is_none() { load.slots } else { load.free() };
-        self.workers.iter().map(slots).sum()
-    }
-
-    /// Frees slots of a worker.
-    pub(super) fn free(&mut self, worker: &WorkerId, slots: u32) {
-        if let Some(load) = self.workers.iter_mut().find(|load| load.id == *worker) {
-            load.taken = load.taken.saturating_sub(slots);
-        }
-    }
 }
 
 impl Store {
@@ -119,7 +100,7 @@ impl Store {
     pub async fn lease(&self, room: Room, at: Moment) -> Result<Vec<Leased>, StoreError> {
         let mut turn = self.writer.turn().await?;
         // Nobody else writes meanwhile, so that what is read before the transaction is true in it.
-        let queues = self.read_queues(room.slots(), at.now_ms).await?;
+        let queues = self.read_queues(room.available.slots(), at.now_ms).await?;
         let (changes, leased) = decide(queues, room, at)?;
         if leased.is_empty() {
             turn.committed();
@@ -195,16 +176,12 @@ impl Store {
 /// Decides what is leased next: the changes to write, and what they lease.
 pub(super) fn decide(queues: Queues, room: Room, at: Moment) -> Result<(Vec<Change>, Vec<Leased>), StoreError> {
     let Queues { sweeps, mut heads } = queues;
-    let Room { workers, token } = room;
+    let Room { available, token } = room;
     let lease = |assignment: Assignment| {
         let head = heads.remove(&assignment.replicate).ok_or_else(|| no_such_replicate(&assignment.replicate))?;
         lease(assignment, head, token, at)
     };
-    plan::assign(&Snapshot { sweeps, workers })
-        .into_iter()
-        .map(lease)
-        .collect::<Result<Vec<_>, _>>()
-        .map(|leases| leases.into_iter().unzip())
+    plan::assign(&sweeps, available).into_iter().map(lease).collect::<Result<Vec<_>, _>>().map(|leases| leases.into_iter().unzip())
 }
 
 fn lease(assignment: Assignment, head: Head, token: LeaseToken, at: Moment) -> Result<(Change, Leased), StoreError> {

@@ -133,7 +133,7 @@ impl Store {
         let (loaded, next) = match room {
             None => (taking.await?, None),
             Some(room) => {
-                let (loaded, queues) = tokio::try_join!(taking, self.read_queues(room.slots_with_all_of(worker), at.now_ms))?;
+                let (loaded, queues) = tokio::try_join!(taking, self.read_queues(room.available.slots_with_all_of(worker), at.now_ms))?;
                 (loaded, Some((queues, room)))
             }
         };
@@ -219,7 +219,7 @@ async fn apply_news(
                     None => Default::default(),
                     Some((mut queues, mut room)) => {
                         queues.ends(&attempt.replicate.sweep);
-                        room.free(worker, freed);
+                        room.available.free(worker, freed);
                         leases::decide(queues, room, at)?
                     }
                 };

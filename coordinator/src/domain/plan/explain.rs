@@ -1,22 +1,31 @@
 //! Why something waits.
 
-use super::{Snapshot, SweepQueue, WorkerLoad};
-use crate::domain::ids::{ReplicateKey, WorkerId};
+use super::SweepQueue;
+use crate::domain::{
+    fleet::WorkerLoad,
+    ids::{ReplicateKey, WorkerId},
+};
 
 /// Said of a program that no worker here may run.
 pub const NO_COMMANDS: &str = "no worker here allows commands (start one with --allow-commands)";
 
 /// Why a queued replicate of `sweep` is not running, for people, the nearest reason first. It failed before on the workers `avoid`.
 ///
-/// The snapshot is one that a plan could be made from; the sweep need not have free slots in it.
-pub fn why_waiting(snapshot: &Snapshot, sweep: &SweepQueue, replicate: &ReplicateKey, avoid: &[WorkerId]) -> Vec<String> {
+/// `sweeps` are all in which something may begin, and `workers` all that can be reached, with room or not.
+pub fn why_waiting(
+    sweeps: &[SweepQueue],
+    workers: &[WorkerLoad],
+    sweep: &SweepQueue,
+    replicate: &ReplicateKey,
+    avoid: &[WorkerId],
+) -> Vec<String> {
     let mut reasons = Vec::new();
     if let Some(most) = sweep.max_parallel.filter(|most| sweep.running >= *most) {
         reasons.push(format!("max_parallel: {} of at most {most} replicates of its sweep are running", sweep.running));
     }
-    let able: Vec<_> = snapshot.workers.iter().filter(|worker| sweep.needs.met_by(&worker.traits, worker.slots).is_ok()).collect();
+    let able: Vec<_> = workers.iter().filter(|worker| sweep.needs.met_by(&worker.traits, worker.slots).is_ok()).collect();
     if able.is_empty() {
-        reasons.extend(nobody_is_able(snapshot, sweep));
+        reasons.extend(nobody_is_able(workers, sweep));
         return reasons;
     }
     let given: Vec<_> = able.iter().filter(|worker| worker.withheld.is_none()).collect();
@@ -32,7 +41,7 @@ pub fn why_waiting(snapshot: &Snapshot, sweep: &SweepQueue, replicate: &Replicat
     } else if given.iter().filter(|worker| worker.free() > 0).all(|worker| avoid.contains(&worker.id)) {
         reasons.push("the free slots are on workers where it has failed; it waits for another".to_owned());
     }
-    reasons.extend(snapshot.sweeps.iter().filter(|other| goes_before(other, sweep)).map(|other| {
+    reasons.extend(sweeps.iter().filter(|other| goes_before(other, sweep)).map(|other| {
         format!(
             "sweep {} goes first: priority {} is above {}, and {} of it wait",
             other.id,
@@ -55,17 +64,17 @@ fn goes_before(other: &SweepQueue, sweep: &SweepQueue) -> bool {
 }
 
 /// No worker is able to run it: none is here, or each lacks something.
-fn nobody_is_able(snapshot: &Snapshot, sweep: &SweepQueue) -> Vec<String> {
+fn nobody_is_able(workers: &[WorkerLoad], sweep: &SweepQueue) -> Vec<String> {
     const LISTED: usize = 10;
-    if sweep.needs.commands && !snapshot.workers.iter().any(|worker| worker.traits.commands) {
+    if sweep.needs.commands && !workers.iter().any(|worker| worker.traits.commands) {
         return vec![NO_COMMANDS.to_owned()];
     }
-    if snapshot.workers.is_empty() {
+    if workers.is_empty() {
         return vec!["no worker is connected; start one with `tinysweep worker --join …`".to_owned()];
     }
     let lacks = |worker: &WorkerLoad| {
         let lack = sweep.needs.met_by(&worker.traits, worker.slots).err()?;
         Some(format!("worker {} does not fit: it {lack}", worker.id))
     };
-    snapshot.workers.iter().filter_map(lacks).take(LISTED).collect()
+    workers.iter().filter_map(lacks).take(LISTED).collect()
 }

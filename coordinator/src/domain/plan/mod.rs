@@ -1,29 +1,21 @@
 //! What to do next: which replicate goes to which worker, and which attempts count as lost.
 //!
-//! [`assign`] is a function of a snapshot. Every decision carries its reason, which the store keeps; [`why_waiting`] says of what is not
+//! [`assign`] is a function of what waits and who is available. Every decision carries its reason, which the store keeps; [`why_waiting`] says of what is not
 //! decided why not.
 
 mod explain;
 #[cfg(test)]
 mod tests;
 
-use std::{cmp::Reverse, sync::Arc};
+use std::cmp::Reverse;
 
 use super::{
+    fleet::{Available, WorkerLoad},
     ids::{AttemptKey, ReplicateKey, SweepId, WorkerId},
-    policy::{Needs, Traits},
+    policy::Needs,
 };
 
 pub use explain::{NO_COMMANDS, why_waiting};
-
-/// All that a plan depends on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Sweeps in which something may begin, the oldest first.
-    pub sweeps: Vec<SweepQueue>,
-    /// Workers that can be reached now.
-    pub workers: Vec<WorkerLoad>,
-}
 
 /// A sweep, as far as it competes for slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,28 +44,6 @@ pub struct Waiting {
     pub replicate: ReplicateKey,
     /// Workers that it should not go to, because it has failed there.
     pub avoid: Vec<WorkerId>,
-}
-
-/// A worker that can be reached now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkerLoad {
-    /// Which.
-    pub id: WorkerId,
-    /// Attempts that it runs at once.
-    pub slots: u32,
-    /// Slots that are taken now.
-    pub taken: u32,
-    /// What it says of itself.
-    pub traits: Arc<Traits>,
-    /// Why it gets no work now, where it gets none: it drains, or is quarantined.
-    pub withheld: Option<String>,
-}
-
-impl WorkerLoad {
-    /// Slots that work can be given for.
-    pub const fn free(&self) -> u32 {
-        if self.withheld.is_some() { 0 } else { self.slots.saturating_sub(self.taken) }
-    }
 }
 
 /// A worker that has been silent for too long.
@@ -136,19 +106,18 @@ struct Turn<'a> {
     waiting: Vec<&'a Waiting>,
 }
 
-/// Who runs what next. Slot by slot: the sweep whose turn it is gives the first of its queue that some worker can take.
-pub fn assign(snapshot: &Snapshot) -> Vec<Assignment> {
-    // Most workers are busy, and there may be many.
-    let mut workers: Vec<WorkerLoad> = snapshot.workers.iter().filter(|worker| worker.free() > 0).cloned().collect();
-    workers.sort_by(|a, b| a.id.cmp(&b.id));
+/// Who runs what next of `sweeps`, those in which something may begin, the oldest first. Slot by slot: the sweep whose turn it is gives the
+/// first of its queue that some worker can take.
+pub fn assign(sweeps: &[SweepQueue], mut available: Available) -> Vec<Assignment> {
+    available.workers.sort_by(|a, b| a.id.cmp(&b.id));
     // From the back, so that the head of the queue is taken off cheaply.
     let turn = |sweep| Turn { sweep, running: sweep.running, waiting: sweep.waiting.iter().rev().collect() };
-    let mut turns: Vec<Turn> = snapshot.sweeps.iter().map(turn).collect();
+    let mut turns: Vec<Turn> = sweeps.iter().map(turn).collect();
     let mut assignments = Vec::new();
     loop {
         turns.retain(|turn| !turn.waiting.is_empty() && turn.sweep.max_parallel.is_none_or(|most| turn.running < most));
         let Some(next) = whose_turn(&turns) else { return assignments };
-        match next_of(&turns[next], &snapshot.workers, &mut workers) {
+        match next_of(&turns[next], &mut available) {
             Some((place, assignment)) => {
                 turns[next].waiting.remove(place);
                 turns[next].running += 1;
@@ -170,14 +139,14 @@ fn whose_turn(turns: &[Turn]) -> Option<usize> {
 }
 
 /// The first replicate of the sweep that a worker can take, by its place in `waiting`. That worker has the most free slots of those that fit.
-fn next_of(turn: &Turn, all: &[WorkerLoad], workers: &mut [WorkerLoad]) -> Option<(usize, Assignment)> {
+fn next_of(turn: &Turn, available: &mut Available) -> Option<(usize, Assignment)> {
     let needs = &turn.sweep.needs;
     for (place, waiting) in turn.waiting.iter().enumerate().rev() {
-        let Some(index) = choose(needs, &waiting.avoid, all, workers) else {
+        let Some(index) = choose(needs, &waiting.avoid, available) else {
             // Without workers to avoid, the others of this sweep would fare no better.
             if waiting.avoid.is_empty() { return None } else { continue }
         };
-        let worker = &mut workers[index];
+        let worker = &mut available.workers[index];
         let reason = format!("{}; {} of {} slots were free, the most that fit", turn.reason(), worker.free(), worker.slots);
         worker.taken += needs.slots;
         return Some((place, Assignment { replicate: waiting.replicate.clone(), worker: worker.id.clone(), slots: needs.slots, reason }));
@@ -191,15 +160,13 @@ impl Turn<'_> {
     }
 }
 
-/// Which of `workers` to take: not one to avoid, unless there are no others at all.
-fn choose(needs: &Needs, avoid: &[WorkerId], all: &[WorkerLoad], workers: &[WorkerLoad]) -> Option<usize> {
+/// Which worker to take: not one to avoid, unless there are no others at all.
+fn choose(needs: &Needs, avoid: &[WorkerId], available: &Available) -> Option<usize> {
     let fits = |worker: &WorkerLoad| worker.free() >= needs.slots.max(1) && needs.met_by(&worker.traits, worker.slots).is_ok();
     let best = |allowed: &dyn Fn(&WorkerLoad) -> bool| {
-        let fitting = workers.iter().enumerate().filter(|(_, worker)| allowed(worker) && fits(worker));
+        let fitting = available.workers.iter().enumerate().filter(|(_, worker)| allowed(worker) && fits(worker));
         fitting.min_by_key(|(_, worker)| Reverse(worker.free())).map(|(index, _)| index)
     };
     let elsewhere = |worker: &WorkerLoad| !avoid.contains(&worker.id);
-    let has_elsewhere =
-        || all.iter().any(|worker| elsewhere(worker) && worker.withheld.is_none() && needs.met_by(&worker.traits, worker.slots).is_ok());
-    best(&elsewhere).or_else(|| if avoid.is_empty() || has_elsewhere() { None } else { best(&|_| true) })
+    best(&elsewhere).or_else(|| if avoid.is_empty() || available.is_elsewhere(needs, avoid) { None } else { best(&|_| true) })
 }

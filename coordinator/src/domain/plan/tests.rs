@@ -1,9 +1,14 @@
 //! What plans promise.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::ids::{AttemptNumber, Fence, LeaseToken};
+use crate::domain::{
+    fleet::{Fleet, Member},
+    ids::{AttemptNumber, Fence, LeaseToken},
+};
 
 fn replicate(sweep: &str, trial: u32) -> ReplicateKey {
     ReplicateKey { sweep: SweepId::named(sweep), trial, replicate: 0 }
@@ -33,22 +38,34 @@ fn worker(name: &str, slots: u32, taken: u32) -> WorkerLoad {
     WorkerLoad { id: id(name), slots, taken, traits: Arc::default(), withheld: None }
 }
 
+fn fleet(workers: &[WorkerLoad]) -> Fleet {
+    let mut fleet = Fleet::default();
+    for WorkerLoad { id, slots, taken, traits, withheld } in workers {
+        fleet.join(id, Member { slots: *slots, traits: traits.clone(), drains: withheld.is_some(), ..Member::default() }, *taken);
+    }
+    fleet
+}
+
+fn plan(sweeps: &[SweepQueue], workers: &[WorkerLoad]) -> Vec<Assignment> {
+    assign(sweeps, fleet(workers).available(None, 0))
+}
+
 /// Sweep and trial of each assignment, and its worker.
-fn assigned(snapshot: &Snapshot) -> Vec<(String, u32, String)> {
+fn assigned(sweeps: &[SweepQueue], workers: &[WorkerLoad]) -> Vec<(String, u32, String)> {
     let of = |Assignment { replicate, worker, .. }: Assignment| (replicate.sweep.to_string(), replicate.trial, worker.to_string());
-    assign(snapshot).into_iter().map(of).collect()
+    plan(sweeps, workers).into_iter().map(of).collect()
 }
 
 /// How many slots each sweep gets.
 fn split(sweeps: Vec<SweepQueue>, slots: u32) -> Vec<usize> {
     let ids: Vec<_> = sweeps.iter().map(|sweep| sweep.id.to_string()).collect();
-    let assignments = assigned(&Snapshot { sweeps, workers: vec![worker("w", slots, 0)] });
+    let assignments = assigned(&sweeps, &[worker("w", slots, 0)]);
     ids.iter().map(|id| assignments.iter().filter(|(sweep, ..)| sweep == id).count()).collect()
 }
 
 #[test]
 fn nothing_to_do() {
-    let none = |sweeps, workers| assert_eq!(assign(&Snapshot { sweeps, workers }), []);
+    let none = |sweeps: Vec<SweepQueue>, workers: Vec<WorkerLoad>| assert_eq!(plan(&sweeps, &workers), []);
     none(vec![], vec![]);
     none(vec![sweep("s", 1)], vec![]);
     none(vec![sweep("s", 0)], vec![worker("a", 2, 0)]);
@@ -59,9 +76,8 @@ fn nothing_to_do() {
 
 #[test]
 fn the_queue_spreads_over_workers_in_order() {
-    let snapshot = Snapshot { sweeps: vec![sweep("s", 5)], workers: vec![worker("b", 2, 0), worker("a", 3, 1)] };
     let expected = [(0, "a"), (1, "b"), (2, "a"), (3, "b")].map(|(trial, worker)| ("s".to_owned(), trial, worker.to_owned()));
-    assert_eq!(assigned(&snapshot), expected);
+    assert_eq!(assigned(&[sweep("s", 5)], &[worker("b", 2, 0), worker("a", 3, 1)]), expected);
 }
 
 #[test]
@@ -86,7 +102,7 @@ fn what_failed_goes_elsewhere_while_there_is_an_elsewhere() {
     let avoiding = |workers: Vec<WorkerLoad>| {
         let first = Waiting { avoid: vec![id("a")], ..waiting("s", 0) };
         let queue = SweepQueue { waiting: vec![first, waiting("s", 1)], ..sweep("s", 0) };
-        assigned(&Snapshot { sweeps: vec![queue], workers }).into_iter().map(|(_, trial, worker)| (trial, worker)).collect::<Vec<_>>()
+        assigned(&[queue], &workers).into_iter().map(|(_, trial, worker)| (trial, worker)).collect::<Vec<_>>()
     };
     assert_eq!(avoiding(vec![worker("a", 2, 0), worker("b", 1, 0)]), [(0, "b".into()), (1, "a".into())]);
     assert_eq!(avoiding(vec![worker("a", 1, 0), worker("b", 1, 1)]), [(1, "a".into())], "b is busy: worth waiting for");
@@ -105,8 +121,7 @@ fn silent_workers_lose_their_attempts_and_then_themselves() {
 #[test]
 fn waiting_has_reasons() {
     let why = |sweep: &SweepQueue, others: Vec<SweepQueue>, workers: Vec<WorkerLoad>| {
-        let snapshot = Snapshot { sweeps: [others, vec![sweep.clone()]].concat(), workers };
-        why_waiting(&snapshot, sweep, &replicate("s", 1), &[id("bad")])
+        why_waiting(&[others, vec![sweep.clone()]].concat(), &workers, sweep, &replicate("s", 1), &[id("bad")])
     };
     let queue = sweep("s", 2);
     assert!(why(&queue, vec![], vec![])[0].contains("no worker is connected"));
@@ -135,7 +150,7 @@ prop_compose! {
 
 proptest! {
     /// Nothing is assigned twice, no worker gets more than it has room for, no sweep runs more than it may, every decision has a reason,
-    /// no slot stays free while something that fits waits, and the order in which workers are listed makes no difference.
+    /// no slot stays free while something that fits waits, and to look at those without room, in any order, makes no difference.
     #[test]
     fn assignments_are_sound(sweeps in proptest::collection::vec(any_sweep(), 0..4), loads in proptest::collection::vec((0..5_u32, 0..5_u32, any::<bool>()), 0..6)) {
         let mut sweeps = sweeps;
@@ -144,28 +159,28 @@ proptest! {
         let workers: Vec<_> = loads.iter().enumerate().map(|(i, (slots, taken, withheld))| {
             WorkerLoad { withheld: withheld.then(|| "drains".to_owned()), ..worker(&format!("w{i}"), *slots, *taken) }
         }).collect();
-        let snapshot = Snapshot { sweeps, workers };
-        let decided = assign(&snapshot);
+        let decided = plan(&sweeps, &workers);
         prop_assert!(decided.iter().all(|assignment| !assignment.reason.is_empty()));
         let mut keys: Vec<_> = decided.iter().map(|assignment| &assignment.replicate).collect();
         keys.sort();
         keys.dedup();
         prop_assert_eq!(keys.len(), decided.len());
         let mut left = Vec::new();
-        for load in &snapshot.workers {
+        for load in &workers {
             let got: u32 = decided.iter().filter(|assignment| assignment.worker == load.id).map(|assignment| assignment.slots).sum();
             prop_assert!(got <= load.free());
             left.push(WorkerLoad { taken: load.taken + got, ..load.clone() });
         }
-        for queue in &snapshot.sweeps {
+        let left = fleet(&left).available(None, 0);
+        for queue in &sweeps {
             let got = decided.iter().filter(|assignment| assignment.replicate.sweep == queue.id).count();
             let room = queue.max_parallel.map_or(u32::MAX, |most| most.saturating_sub(queue.running));
             prop_assert!(got as u32 <= room);
             let waits = queue.waiting.len() > got && room > got as u32;
-            prop_assert!(!waits || queue.waiting.iter().any(|w| !w.avoid.is_empty()) || choose(&queue.needs, &[], &left, &left).is_none());
+            prop_assert!(!waits || queue.waiting.iter().any(|w| !w.avoid.is_empty()) || choose(&queue.needs, &[], &left).is_none());
         }
-        let mut reversed = snapshot.clone();
-        reversed.workers.reverse();
-        prop_assert_eq!(assign(&reversed), decided);
+        let mut everyone = fleet(&workers).available(None, 0);
+        everyone.workers = workers.iter().rev().cloned().collect();
+        prop_assert_eq!(assign(&sweeps, everyone), decided);
     }
 }
