@@ -194,6 +194,11 @@ impl Sessions {
         self.lock().fleet.member(worker)?.withheld(now_ms)
     }
 
+    /// Whether nothing speaks against a worker.
+    pub fn is_spotless(&self, worker: &WorkerId) -> bool {
+        self.lock().fleet.member(worker).is_some_and(|member| member.health == Health::default())
+    }
+
     /// How many workers can be reached.
     pub fn len(&self) -> usize {
         self.lock().fleet.size()

@@ -72,15 +72,7 @@ async fn greet(
     info!(%worker, name, version, slots, replaced, "worker joined");
     shared.wake.notify_one();
     Ok((
-        Session {
-            shared: shared.clone(),
-            worker,
-            generation,
-            commands: commands.clone(),
-            taken: VecDeque::new(),
-            is_spotless: false,
-            is_compared: false,
-        },
+        Session { shared: shared.clone(), worker, generation, commands: commands.clone(), taken: VecDeque::new(), is_compared: false },
         ended,
     ))
 }
@@ -136,8 +128,6 @@ struct Session {
     /// Events that were stored or dropped and are not acknowledged, each with the ticket after which it is on the disk; 0 where nobody
     /// would miss it.
     taken: VecDeque<(u64, u64)>,
-    /// Nothing speaks against the worker.
-    is_spotless: bool,
     /// Its model has been held against a configuration.
     is_compared: bool,
 }
@@ -362,13 +352,12 @@ impl Session {
 
     /// Notes what the end of an attempt says about the worker. Most ends are results of a worker that has only had results; they change
     /// nothing, and cost nothing.
-    async fn judge(&mut self, failure: Option<(FailureKind, &str)>) -> Result<(), ServiceError> {
-        if failure.is_none() && self.is_spotless {
+    async fn judge(&self, failure: Option<(FailureKind, &str)>) -> Result<(), ServiceError> {
+        if failure.is_none() && self.shared.sessions.is_spotless(&self.worker) {
             return Ok(());
         }
         let now_ms = self.shared.machine.now_ms();
         let health = self.shared.machine.disk(self.shared.store.judge(&self.worker, failure, now_ms)).await?;
-        self.is_spotless = health == Default::default();
         if let Some(reason) = health.quarantine(now_ms) {
             warn!(worker = %self.worker, reason, "worker gets no work for a while");
         }
