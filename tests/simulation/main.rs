@@ -95,7 +95,9 @@ fn expect_to_find(fault: Fault, words: &str) {
         let plan = Plan::of(*seed);
         // Without a power cut nobody would notice a disk that lies.
         let has_power_cuts = plan.has_power_cuts || fault == Fault::LiesAboutSync;
-        let ended = run::run(Plan { fault: Some(fault), has_power_cuts, ..plan });
+        // Nor would one who goes on from another state be noticed where trials seldom last until they give one.
+        let (checkpoint_secs, step_ms) = if fault == Fault::ForgetsState { (1, 200) } else { (plan.checkpoint_secs, plan.step_ms) };
+        let ended = run::run(Plan { fault: Some(fault), has_power_cuts, checkpoint_secs, step_ms, ..plan });
         let finding = ended.findings.iter().find(|finding| finding.contains(words));
         finding.inspect(|finding| eprintln!("{fault:?} is found by seed {seed}: {finding}")).is_some()
     };
