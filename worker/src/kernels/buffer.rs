@@ -25,6 +25,13 @@ impl Buffer {
         Self(free.unwrap_or_else(|| vec![0.0; length]))
     }
 
+    /// A copy of `values`.
+    pub fn of(values: &[f32]) -> Self {
+        let mut buffer = Self::new(values.len());
+        buffer.copy_from_slice(values);
+        buffer
+    }
+
     /// `length` zeros.
     pub fn zeros(length: usize) -> Self {
         let mut buffer = Self::new(length);

@@ -1,5 +1,7 @@
 //! Products in f32 or in bf16, and weights that are made ready once for many of them.
 
+#[cfg(target_arch = "x86_64")]
+use super::panels::{self, Panels};
 use super::{
     bf16::{self, Left, Right, Unit},
     buffer::Buffer,
@@ -21,11 +23,14 @@ impl Factors {
     /// # Panics
     /// When the shapes do not fit.
     pub fn multiply(self, out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, add: bool) {
+        // What lies by columns is a transposed product that lies by rows.
+        let (out, a, b) = if out.by_rows { (out, a, b) } else { (out.t(), b.t(), a.t()) };
         match self {
+            // Where b lies by rows the matrix library is as fast.
+            #[cfg(target_arch = "x86_64")]
+            Self::F32 if a.by_rows && !b.by_rows && panels::is_available() => panels::multiply(out, a, &Panels::pack(b), add),
             Self::F32 => matmul::multiply(out, a, b, add),
             Self::Bf16 => {
-                // What lies by columns is a transposed product that lies by rows.
-                let (out, a, b) = if out.by_rows { (out, a, b) } else { (out.t(), b.t(), a.t()) };
                 let unit = Unit::detected();
                 bf16::multiply(out, &Left::pack(unit, a), &Right::pack(unit, b), add);
             }
@@ -33,48 +38,48 @@ impl Factors {
     }
 }
 
-/// A weight matrix W, made ready for many products `W·x`.
+/// A copy of a weight matrix W, made ready for many products `W·x`.
 #[derive(Debug)]
-pub enum Weight<'a> {
-    /// As it is: the matrix library packs it at each use.
-    F32(Matrix<&'a [f32]>),
-    /// A copy; one that lies by columns is for products that do: the matrix library takes it faster so.
-    Copy(Matrix<Buffer>),
-    /// For x and products that lie by rows.
+pub enum Weight {
+    /// As the matrix library takes it fastest: by rows where x and products lie so, else by columns.
+    Library(Matrix<Buffer>),
+    /// By rows, for x and products that do.
+    #[cfg(target_arch = "x86_64")]
+    Rows(Matrix<Buffer>),
+    /// Wᵀ, of `xᵀ·Wᵀ`, for x and products that lie by columns.
+    #[cfg(target_arch = "x86_64")]
+    Panels(Panels),
+    /// In bf16, for x and products that lie by rows.
     Left(Left),
-    /// For x and products that lie by columns: Wᵀ, of `xᵀ·Wᵀ`.
+    /// In bf16, for x and products that lie by columns: Wᵀ, of `xᵀ·Wᵀ`.
     Right(Right),
 }
 
-impl<'a> Weight<'a> {
+impl Weight {
     /// For x and products that lie by rows or by columns, as `by_rows` says.
-    pub fn new(factors: Factors, weight: Matrix<&'a [f32]>, by_rows: bool) -> Self {
+    pub fn new(factors: Factors, weight: Matrix<&[f32]>, by_rows: bool) -> Self {
         match factors {
-            Factors::F32 if by_rows || !weight.by_rows => Self::F32(weight),
-            Factors::F32 => Self::Copy(weight.turned()),
+            #[cfg(target_arch = "x86_64")]
+            Factors::F32 if panels::is_available() && by_rows => Self::Rows(weight.lying(by_rows)),
+            #[cfg(target_arch = "x86_64")]
+            Factors::F32 if panels::is_available() => Self::Panels(Panels::pack(weight.t())),
+            Factors::F32 => Self::Library(weight.lying(by_rows)),
             Factors::Bf16 if by_rows => Self::Left(Left::pack(Unit::detected(), weight)),
             Factors::Bf16 => Self::Right(Right::pack(Unit::detected(), weight.t())),
-        }
-    }
-
-    /// The same, apart from what it was made from: it does not see later changes of that.
-    pub fn into_owned(self) -> Weight<'static> {
-        match self {
-            Self::F32(weight) => Weight::Copy(weight.copied()),
-            Self::Copy(weight) => Weight::Copy(weight),
-            Self::Left(weight) => Weight::Left(weight),
-            Self::Right(weight) => Weight::Right(weight),
         }
     }
 
     /// `out = W·x`, or `out += W·x` where `add` says so.
     ///
     /// # Panics
-    /// When the shapes do not fit, or `out` does not lie as was said.
+    /// When the shapes do not fit, or `out` and x do not lie as was said.
     pub fn multiply(&self, out: Matrix<&mut [f32]>, x: Matrix<&[f32]>, add: bool) {
         match self {
-            Self::F32(weight) => matmul::multiply(out, *weight, x, add),
-            Self::Copy(weight) => matmul::multiply(out, weight.view(), x, add),
+            Self::Library(weight) => matmul::multiply(out, weight.view(), x, add),
+            #[cfg(target_arch = "x86_64")]
+            Self::Rows(weight) => panels::multiply(out, weight.view(), &Panels::pack(x), add),
+            #[cfg(target_arch = "x86_64")]
+            Self::Panels(weight) => panels::multiply(out.t(), x.t(), weight, add),
             Self::Left(weight) => bf16::multiply(out, weight, &Right::pack(Unit::detected(), x), add),
             Self::Right(weight) => bf16::multiply(out.t(), &Left::pack(Unit::detected(), x.t()), weight, add),
         }
@@ -104,15 +109,15 @@ mod tests {
         for factors in [Factors::F32, Factors::Bf16] {
             for by_rows in [true, false] {
                 let x = if by_rows { Matrix::by_rows(&x[..], 9, 7) } else { Matrix::by_rows(&x[..], 7, 9).t() };
-                let (mut once, mut many, mut kept, mut exact) = ([1.0; 35], [1.0; 35], [1.0; 35], [1.0; 35]);
+                let [mut once, mut many, mut from_turned, mut exact] = [[1.0; 35]; 4];
                 for add in [false, true] {
                     factors.multiply(lying(&mut once, by_rows), w, x, add);
                     Weight::new(factors, w, by_rows).multiply(lying(&mut many, by_rows), x, add);
-                    Weight::new(factors, w, by_rows).into_owned().multiply(lying(&mut kept, by_rows), x, add);
+                    let turned = w.lying(false);
+                    Weight::new(factors, turned.view(), by_rows).multiply(lying(&mut from_turned, by_rows), x, add);
                     matmul::multiply(lying(&mut exact, by_rows), w, x, add);
                 }
                 let furthest = |from: [f32; 35]| once.iter().zip(from).map(|(once, other)| (once - other).abs()).fold(0.0, f32::max);
-                assert_eq!(kept, many, "{factors:?}");
                 // What lies otherwise is added up in another order.
                 assert!(furthest(many) < 1e-6, "{factors:?}");
                 let off = furthest(exact);

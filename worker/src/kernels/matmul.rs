@@ -38,15 +38,8 @@ impl<T: AsRef<[f32]>> Matrix<T> {
         Matrix { values: values.as_ref(), rows, columns, by_rows }
     }
 
-    /// A copy that lies the same way.
-    pub fn copied(&self) -> Matrix<Buffer> {
-        let (from, mut values) = (self.values.as_ref(), Buffer::new(self.rows * self.columns));
-        values.copy_from_slice(from);
-        Matrix { values, rows: self.rows, columns: self.columns, by_rows: self.by_rows }
-    }
-
     /// The same matrix, copied so that it lies the other way.
-    pub fn turned(&self) -> Matrix<Buffer> {
+    fn turned(&self) -> Matrix<Buffer> {
         let (from, mut values) = (self.values.as_ref(), Buffer::new(self.rows * self.columns));
         let (lines, length) = if self.by_rows { (self.rows, self.columns) } else { (self.columns, self.rows) };
         // Some lines at once, so that what is written shares cache lines.
@@ -58,6 +51,16 @@ impl<T: AsRef<[f32]>> Matrix<T> {
             }
         }
         Matrix { values, rows: self.rows, columns: self.columns, by_rows: !self.by_rows }
+    }
+
+    /// A copy that lies by rows or by columns, as `by_rows` says.
+    pub fn lying(&self, by_rows: bool) -> Matrix<Buffer> {
+        if self.by_rows == by_rows {
+            let Self { ref values, rows, columns, by_rows } = *self;
+            Matrix { values: Buffer::of(values.as_ref()), rows, columns, by_rows }
+        } else {
+            self.turned()
+        }
     }
 
     /// From a row to the next, and from a column to the next.
@@ -110,11 +113,12 @@ mod tests {
     fn a_turned_matrix_is_the_same_one() {
         let values: Vec<f32> = (0..19 * 3).map(|index| index as f32).collect();
         let matrix = Matrix::by_rows(&values[..], 19, 3);
-        let turned = matrix.turned();
+        let turned = matrix.lying(false);
         assert!(!turned.by_rows && (turned.rows, turned.columns) == (19, 3));
         assert!((0..19).all(|row| (0..3).all(|column| turned.values[column * 19 + row] == values[row * 3 + column])));
-        assert_eq!(turned.turned().values[..], values);
-        assert_eq!(matrix.t().turned().values[..], turned.values[..], "it lies by rows of the transposed one");
+        assert_eq!(turned.lying(true).values[..], values);
+        assert_eq!(turned.lying(false).values[..], turned.values[..]);
+        assert_eq!(matrix.t().lying(true).values[..], turned.values[..], "it lies by rows of the transposed one");
     }
 
     #[test]

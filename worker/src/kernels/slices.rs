@@ -25,19 +25,18 @@ pub fn read<R>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> R) -> Result<R> {
     Ok(read(slice(storage, layout)?))
 }
 
-/// The same of three tensors at once.
+/// The same of several tensors at once.
 ///
 /// # Errors
 /// When they are not f32.
-pub fn read_three<R>([a, b, c]: [&Tensor; 3], with: impl FnOnce([&[f32]; 3]) -> R) -> Result<R> {
-    read(a, |a| read(b, |b| read(c, |c| with([a, b, c]))))??
-}
-
-/// Appends `values` to `to`, and gives what was appended: memory is written once, with what belongs there, rather than with zeros before.
-pub fn appended<'a>(to: &'a mut Vec<f32>, values: &[f32]) -> &'a mut [f32] {
-    let start = to.len();
-    to.extend_from_slice(values);
-    &mut to[start..]
+pub fn read_all<R>(tensors: &[Tensor], read: impl FnOnce(&[&[f32]]) -> R) -> Result<R> {
+    let tensors = tensors.iter().map(|tensor| tensor.contiguous()?.to_device(&Device::Cpu)).collect::<Result<Vec<_>>>()?;
+    let storages: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
+    let values = storages.iter().map(|(storage, layout)| match &**storage {
+        Storage::Cpu(storage) => slice(storage, layout),
+        _ => bail!("the tensor is not on the CPU"),
+    });
+    Ok(read(&values.collect::<Result<Vec<_>>>()?))
 }
 
 /// Calls `write` with the values of `var` to change in place; every tensor that shares them sees the change. The values of a GPU come to

@@ -17,21 +17,24 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// For the weights `a` and `b`.
+    /// For the weights `a` and `b`, where they are variables on the CPU.
     ///
     /// # Errors
-    /// When they are not on the CPU.
-    pub fn new(a: &Tensor, b: &Tensor) -> Result<Self> {
+    /// When the token cannot be made.
+    pub fn of(a: &Tensor, b: &Tensor) -> Result<Option<Self>> {
+        if !a.is_variable() || !a.device().is_cpu() {
+            return Ok(None);
+        }
         let sums = Arc::default();
         let token = a.apply_op2(b, Handover { sums: Arc::clone(&sums) })?;
-        Ok(Self { sums, token })
+        Ok(Some(Self { sums, token }))
     }
 
     /// Lets `add` add to the gradients, which have as many numbers as `lengths` say.
-    pub fn add(&self, lengths: [usize; 2], add: impl FnOnce(&mut [f32], &mut [f32])) {
+    pub fn add<R>(&self, lengths: [usize; 2], add: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
         let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
         let [a, b] = sums.get_or_insert_with(|| lengths.map(|length| vec![0.0; length]));
-        add(a, b);
+        add(a, b)
     }
 }
 

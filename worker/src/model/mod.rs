@@ -9,6 +9,7 @@
 //! * A learned vector per puzzle is put before the tokens.
 
 mod block;
+mod calls;
 mod init;
 mod latents;
 mod linear;
@@ -17,19 +18,16 @@ mod parameters;
 pub use latents::Latents;
 pub use parameters::{Entry, Parameters, Role};
 
-use std::ops::Range;
-
-use candle_core::{D, Device, Result, Tensor, Var, bail};
+use candle_core::{D, Device, Result, Tensor, Var};
 use rand::Rng;
 use tinysweep_proto::{
-    config::{GradientSpan, PosEncodings, Precision, TrialConfig},
+    config::{PosEncodings, Precision, TrialConfig},
     dataset::DataShape,
 };
 
-use crate::kernels::Factors;
-use block::Network;
+use crate::kernels::{Call, Factors, Recursion};
 use linear::linear;
-use parameters::{Level, levels};
+use parameters::levels;
 
 /// What a model reads: token ids and puzzle ids.
 #[derive(Clone, Debug)]
@@ -66,36 +64,10 @@ pub struct Model {
     config: TrialConfig,
     shape: DataShape,
     parameters: Parameters,
-    /// The networks on tracked weights, for the calls with gradient.
-    live: Networks,
-    /// The same weights, untracked: they see every update, since it is made in place.
-    frozen: Networks,
-}
-
-/// What improves the states.
-#[derive(Debug)]
-struct Networks {
-    /// Improves the latents.
-    latent: Network,
-    /// Improves the answer, where the configuration separates the two.
-    answer: Option<Network>,
-}
-
-impl Networks {
-    fn new(config: &TrialConfig, factors: Factors, positions: usize, weight: impl Fn(&str) -> Result<Tensor>) -> Result<Self> {
-        let network = |level: &Level| Network::new(config, factors, positions, level, &weight);
-        let (latent, answer) = levels(config);
-        Ok(Self { latent: network(&latent)?, answer: answer.as_ref().map(network).transpose()? })
-    }
-
-    /// The same for the calls of one supervision step, within which weights do not change.
-    fn ready(&self) -> Result<Self> {
-        Ok(Self { latent: self.latent.ready()?, answer: self.answer.as_ref().map(Network::ready).transpose()? })
-    }
-
-    fn answer(&self) -> &Network {
-        self.answer.as_ref().unwrap_or(&self.latent)
-    }
+    /// What improves the states: the network for the latents, and the answer's own where the configuration separates them.
+    recursion: Recursion,
+    /// The calls of a supervision step.
+    calls: Vec<Call>,
 }
 
 impl Model {
@@ -118,9 +90,11 @@ impl Model {
             Precision::Mixed => (Factors::F32, Factors::Bf16),
             Precision::Bf16 => (Factors::Bf16, Factors::Bf16),
         };
-        let live = Networks::new(config, recorded, positions, |name| Ok(parameters.get(name)?.as_tensor().clone()))?;
-        let frozen = Networks::new(config, unrecorded, positions, |name| Ok(parameters.get(name)?.as_detached_tensor()))?;
-        Ok(Self { config: config.clone(), shape, parameters, live, frozen })
+        let weight = |name: &str| Ok(parameters.get(name)?.as_tensor().clone());
+        let (latent, answer) = levels(config);
+        let networks = std::iter::once(latent).chain(answer).map(|level| block::network(config, positions, &level, &weight));
+        let recursion = Recursion::new(networks.collect::<Result<_>>()?, unrecorded, recorded)?;
+        Ok(Self { config: config.clone(), shape, recursion, calls: calls::calls(config), parameters })
     }
 
     /// The same model on `device`. Its puzzle table stays in the machine's memory: only rows of it are ever needed.
@@ -181,21 +155,10 @@ impl Model {
     /// When a token is outside the vocabulary or shapes do not fit.
     pub fn forward(&self, input: &Input, latents: &Latents, gradient: Gradient) -> Result<Output> {
         let x = self.embed(input, gradient)?;
-        let still = x.detach();
-        let frozen = self.frozen.ready()?;
-        let (networks, x) = if gradient == Gradient::Recorded { (&self.live, &x) } else { (&frozen, &still) };
-        let n = self.config.latent_calls();
-        // The first latent call of the last cycle that has a part in the gradient.
-        let tracked = if self.config.gradient == GradientSpan::LastCalls { n.saturating_sub(1) } else { 0 };
-
-        let mut states = latents.detach();
-        for _ in 1..self.config.h_cycles {
-            states = think(&frozen, states, &still, 0..n)?;
-            states = conclude(&frozen, states, &still)?;
-        }
-        states = think(&frozen, states, &still, 0..tracked)?;
-        states = think(networks, states, x, tracked..n)?;
-        states = conclude(networks, states, x)?;
+        let recorded = if gradient == Gradient::Recorded { calls::recorded(&self.config) } else { 0 };
+        let states = latents.named().into_iter().map(|(_, state)| state.clone()).collect::<Vec<_>>();
+        let mut states = self.recursion.run(&x, &states, &self.calls, recorded)?.into_iter();
+        let states = latents.map(|_| states.next().ok_or_else(|| candle_core::Error::msg("the recursion has lost a state")))?;
 
         let prefix = self.config.prefix_len();
         let answer = states.answer().narrow(1, prefix, self.shape.seq_len)?;
@@ -225,45 +188,5 @@ impl Model {
     fn weight(&self, name: &str, gradient: Gradient) -> Result<Tensor> {
         let var = self.parameters.get(name)?;
         Ok(if gradient == Gradient::Recorded { var.as_tensor().clone() } else { var.as_detached_tensor() })
-    }
-}
-
-/// The latent calls `calls` of a cycle: with several latents, each improves the one whose turn it is.
-fn think(networks: &Networks, states: Latents, x: &Tensor, calls: Range<usize>) -> Result<Latents> {
-    if calls.is_empty() {
-        return Ok(states);
-    }
-    Ok(match states {
-        Latents::Pair { z_h, mut z_l } => {
-            let injection = (&z_h + x)?;
-            for call in calls {
-                let turn = call % z_l.len();
-                z_l[turn] = networks.latent.forward(&(sum(&z_l)? + &injection)?)?;
-            }
-            Latents::Pair { z_h, z_l }
-        }
-        Latents::Single { mut z } => {
-            for _ in calls {
-                z = networks.latent.forward(&(z + x)?)?;
-            }
-            Latents::Single { z }
-        }
-        Latents::Direct { z_h } => Latents::Direct { z_h },
-    })
-}
-
-/// The call that ends a cycle: it improves the answer.
-fn conclude(networks: &Networks, states: Latents, x: &Tensor) -> Result<Latents> {
-    Ok(match states {
-        Latents::Pair { z_h, z_l } => Latents::Pair { z_h: networks.answer().forward(&(z_h + sum(&z_l)?)?)?, z_l },
-        Latents::Single { z } => Latents::Single { z: networks.answer().forward(&z)? },
-        Latents::Direct { z_h } => Latents::Direct { z_h: networks.answer().forward(&(z_h + x)?)? },
-    })
-}
-
-fn sum(states: &[Tensor]) -> Result<Tensor> {
-    match states {
-        [first, rest @ ..] => rest.iter().try_fold(first.clone(), |sum, state| sum + state),
-        [] => bail!("there is no latent"),
     }
 }

@@ -1,0 +1,97 @@
+//! Half a block: what mixes positions or features, with its residual and its norm.
+
+use candle_core::{Result, Tensor, bail};
+
+use super::{AttentionNorm, Factors, SwiGluNorm, attention_norm, factors::Weight, plain, swiglu_norm};
+
+/// How values lie: `[examples, positions, width]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Dims {
+    pub examples: usize,
+    pub positions: usize,
+    pub width: usize,
+}
+
+/// What the backward pass reads beside what was kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    pub x: &'a [f32],
+    /// The result.
+    pub y: &'a [f32],
+}
+
+/// One of a network's operations, `[batch, positions, width]` to the same. No example's result depends on another example.
+#[derive(Clone, Debug)]
+pub enum Half {
+    /// Mixes positions.
+    Attention(AttentionNorm),
+    /// Mixes positions or features.
+    SwiGlu(SwiGluNorm),
+}
+
+/// What the forward pass has kept for the backward pass.
+#[derive(Debug)]
+pub enum Kept {
+    Attention(attention_norm::Kept),
+    SwiGlu(swiglu_norm::Kept),
+}
+
+impl Half {
+    /// What stands for its weights in the graph, if they are variables on the CPU.
+    pub(super) fn token(&self) -> Option<&Tensor> {
+        let tally = match self {
+            Self::Attention(half) => &half.tally,
+            Self::SwiGlu(half) => &half.tally,
+        };
+        tally.as_ref().map(|tally| &tally.token)
+    }
+
+    /// The weights, made ready for the forward pass, or transposed for the backward pass.
+    pub(super) fn ready(&self, factors: Factors, is_transposed: bool) -> Result<[Weight; 2]> {
+        match self {
+            Self::Attention(half) => half.ready(factors, is_transposed),
+            Self::SwiGlu(half) => half.ready(factors, is_transposed),
+        }
+    }
+
+    /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.
+    pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32], keep: bool) -> Result<Option<Kept>> {
+        Ok(match self {
+            Self::Attention(half) => {
+                let kept = half.forward(weights, dims, x)?;
+                keep.then_some(Kept::Attention(kept))
+            }
+            Self::SwiGlu(half) => half.forward(weights, dims, x, keep)?.map(Kept::SwiGlu),
+        })
+    }
+
+    /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, which are given transposed.
+    pub(super) fn backward(
+        &self,
+        factors: Factors,
+        transposed: &[Weight; 2],
+        dims: Dims,
+        given: Given<'_>,
+        kept: &Kept,
+        by_x: &mut [f32],
+    ) -> Result<()> {
+        match (self, kept) {
+            (Self::Attention(half), Kept::Attention(kept)) => half.backward(factors, transposed, dims, given, kept, by_x),
+            (Self::SwiGlu(half), Kept::SwiGlu(kept)) => half.backward(factors, transposed, dims, given, kept, by_x),
+            _ => bail!("what was kept is another half's"),
+        }
+    }
+
+    /// The same as a graph of Candle's own operations, on any device; without `is_recorded` no gradient reaches the weights.
+    pub(super) fn plain(&self, factors: Factors, x: &Tensor, is_recorded: bool) -> Result<Tensor> {
+        let weight = |weight: &Tensor| if is_recorded { weight.clone() } else { weight.detach() };
+        match self {
+            Self::Attention(AttentionNorm { heads, qkv, output, rotary, eps, .. }) => {
+                plain::attention_norm(*heads, factors, x, [&weight(qkv), &weight(output)], rotary.as_ref(), *eps)
+            }
+            Self::SwiGlu(SwiGluNorm { over, gate_up, down, eps, .. }) => {
+                plain::swiglu_norm(*over, factors, x, [&weight(gate_up), &weight(down)], *eps)
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The product by AVX-512's fused multiply-adds.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::{
+    _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+};
+
+use super::pack::{COLUMNS, LANES, ROWS, panels_len};
+
+/// Whether this processor has the instructions.
+pub fn is_available() -> bool {
+    !cfg!(miri) && is_x86_feature_detected!("avx512f")
+}
+
+/// `out = a·b`, or `out += a·b` where `add` says so; `out` and `a` lie row by row and are `columns` and `depth` wide, `b` is packed in
+/// panels of `depth` rows.
+///
+/// # Panics
+/// Where [`is_available`] says no, and when there are not as many numbers as the shapes need.
+pub fn multiply(out: &mut [f32], a: &[f32], b: &[f32], columns: usize, depth: usize, add: bool) {
+    assert!(is_available(), "AVX-512 was not detected");
+    let height = out.len() / columns;
+    let lengths = (height * columns, height * depth, panels_len(depth, columns));
+    assert_eq!((out.len(), a.len(), b.len()), lengths, "lengths of a product");
+    // SAFETY: the processor has the features that the function is compiled for, and the slices are as long as the shapes say, as just
+    // asserted.
+    unsafe { detected(out, a, b, columns, depth, add) }
+}
+
+/// # Safety
+/// The slices must have the lengths that [`multiply`] asserts.
+#[target_feature(enable = "avx512f")]
+unsafe fn detected(out: &mut [f32], a: &[f32], b: &[f32], columns: usize, depth: usize, add: bool) {
+    let height = out.len() / columns;
+    // A panel of b stays in the cache while all rows of a go by.
+    for (panel, b) in b.chunks(COLUMNS * depth).enumerate() {
+        let start = panel * COLUMNS;
+        for row in (0..height).step_by(ROWS) {
+            let width = COLUMNS.min(columns - start);
+            let tile = Tile {
+                out: out[row * columns + start..].as_mut_ptr(),
+                columns,
+                last: u16::MAX >> (width.next_multiple_of(LANES) - width),
+                a: a[row * depth..].as_ptr(),
+                b: b.as_ptr(),
+                depth,
+                add,
+            };
+            // SAFETY: from `row` on there are as many rows as are asked for, of `width` columns from `start` on, and b is a panel of so many
+            // columns filled up to whole vectors.
+            unsafe {
+                match width.div_ceil(LANES) {
+                    1 => tile.rows::<1>(height - row),
+                    2 => tile.rows::<2>(height - row),
+                    3 => tile.rows::<3>(height - row),
+                    _ => tile.rows::<4>(height - row),
+                }
+            }
+        }
+    }
+}
+
+/// A part of the result that is computed at once, and what it is computed from.
+#[derive(Clone, Copy)]
+struct Tile {
+    /// Its first number; rows lie `columns` apart.
+    out: *mut f32,
+    columns: usize,
+    /// Which lanes of the last vector of a row belong to it.
+    last: u16,
+    /// The first number of its rows of a, which lie `depth` apart.
+    a: *const f32,
+    /// A panel, of `depth` rows.
+    b: *const f32,
+    depth: usize,
+    add: bool,
+}
+
+impl Tile {
+    /// Computes [`ROWS`] rows of `VECTORS` vectors, or as many rows as are `left`.
+    ///
+    /// # Safety
+    /// There must be as many numbers to read and write as that needs, and the processor must have AVX-512.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn rows<const VECTORS: usize>(self, left: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match left {
+                1 => self.compute::<1, VECTORS>(),
+                2 => self.compute::<2, VECTORS>(),
+                3 => self.compute::<3, VECTORS>(),
+                4 => self.compute::<4, VECTORS>(),
+                5 => self.compute::<5, VECTORS>(),
+                _ => self.compute::<ROWS, VECTORS>(),
+            }
+        }
+    }
+
+    /// Keeps the sums of `HEIGHT` rows in registers: of 32, 24 at the most, and four vectors of b.
+    ///
+    /// # Safety
+    /// As for [`rows`](Self::rows).
+    #[expect(clippy::needless_range_loop, reason = "loops of constant length keep the sums in registers, iterators do not")]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn compute<const HEIGHT: usize, const VECTORS: usize>(self) {
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; HEIGHT];
+        let (mut a, mut b) = (self.a, self.b);
+        for _ in 0..self.depth {
+            let mut row_of_b = [_mm512_setzero_ps(); VECTORS];
+            for vector in 0..VECTORS {
+                // SAFETY: a row of the panel has so many vectors, and there are `depth` of them.
+                row_of_b[vector] = unsafe { _mm512_loadu_ps(b.add(vector * LANES)) };
+            }
+            for row in 0..HEIGHT {
+                // SAFETY: a has so many rows from here on, of `depth` numbers each.
+                let a = _mm512_set1_ps(unsafe { *a.add(row * self.depth) });
+                for vector in 0..VECTORS {
+                    sums[row][vector] = _mm512_fmadd_ps(a, row_of_b[vector], sums[row][vector]);
+                }
+            }
+            // Behind the last they are not read, so that they may point anywhere.
+            (a, b) = (a.wrapping_add(1), b.wrapping_add(VECTORS * LANES));
+        }
+        for row in 0..HEIGHT {
+            for vector in 0..VECTORS {
+                let lanes = if vector + 1 == VECTORS { self.last } else { u16::MAX };
+                // SAFETY: the result has so many rows, of so many vectors, of the last of which only these lanes are read and written.
+                unsafe {
+                    let out = self.out.add(row * self.columns + vector * LANES);
+                    let before = if self.add { _mm512_maskz_loadu_ps(lanes, out) } else { _mm512_setzero_ps() };
+                    _mm512_mask_storeu_ps(out, lanes, _mm512_add_ps(before, sums[row][vector]));
+                }
+            }
+        }
+    }
+}
