@@ -2,6 +2,9 @@
 
 use super::{buffer::Buffer, sum::sum_of_products};
 
+/// Columns that are added up at once.
+const COLUMNS: usize = 64;
+
 /// Divides each row h by `√(mean(h²) + eps)`, and writes what it was multiplied by.
 #[inline(always)]
 pub fn rows(values: &mut [f32], inverses: &mut [f32], eps: f32) {
@@ -19,14 +22,16 @@ pub fn rows(values: &mut [f32], inverses: &mut [f32], eps: f32) {
 pub fn columns(values: &mut [f32], inverses: &mut [f32], eps: f32) {
     let width = inverses.len();
     let height = (values.len() / width) as f64;
-    let mut sums = vec![0.0_f64; width];
-    for row in values.chunks_exact(width) {
-        for (value, sum) in row.iter().zip(&mut sums) {
-            *sum += f64::from(*value) * f64::from(*value);
+    for (block, inverses) in inverses.chunks_mut(COLUMNS).enumerate() {
+        let mut sums = [0.0_f64; COLUMNS];
+        for row in values.chunks_exact(width) {
+            for (value, sum) in row[block * COLUMNS..].iter().zip(&mut sums) {
+                *sum += f64::from(*value) * f64::from(*value);
+            }
         }
-    }
-    for (sum, inverse) in sums.iter().zip(&mut *inverses) {
-        *inverse = (1.0 / (sum / height + f64::from(eps)).sqrt()) as f32;
+        for (sum, inverse) in sums.iter().zip(&mut *inverses) {
+            *inverse = (1.0 / (sum / height + f64::from(eps)).sqrt()) as f32;
+        }
     }
     for row in values.chunks_exact_mut(width) {
         for (value, inverse) in row.iter_mut().zip(&*inverses) {
