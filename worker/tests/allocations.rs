@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::sync::{Mutex, PoisonError};
+
 use allocation_counter::{AllocationInfo, measure};
 use tinysweep_proto::{
     config::{Precision, TrainConfig, TrialConfig, Variant},
@@ -35,8 +37,12 @@ fn config(variant: Variant) -> TrialConfig {
     }
 }
 
+/// Held by the test that counts: what one gives back another would take.
+static COUNTING: Mutex<()> = Mutex::new(());
+
 /// What each of three steps allocates, after three that nobody counts, on one thread, as trials have it: to share work allocates too.
 fn steps(config: &TrialConfig) -> [AllocationInfo; 3] {
+    let _alone = COUNTING.lock().unwrap_or_else(PoisonError::into_inner);
     let run = || {
         let model = Model::init(config, SHAPE, &mut generator(1, Stream::Weights)).unwrap();
         let mut trainer = Trainer::new(model, generator(1, Stream::Halting)).unwrap();

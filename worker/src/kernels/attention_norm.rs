@@ -75,7 +75,7 @@ impl AttentionNorm {
         let cut = Cut::new(self, dims)?;
         let Some(tally) = &self.tally else { candle_core::bail!("the weights are no variables") };
         let inner = cut.heads.inner();
-        tally.add([PARTS * inner * cut.width, cut.width * inner], |by_qkv, by_output| {
+        tally.add(given.run, [PARTS * inner * cut.width, cut.width * inner], |by_qkv, by_output| {
             self.with_tables(|tables| {
                 let backward = Backward { cut, factors, tables, transposed };
                 backward.run(given, kept, [by_qkv, by_output], by_x);

@@ -2,26 +2,23 @@
 //! allocates nothing of its own.
 
 use std::{
-    cell::RefCell,
+    collections::BTreeMap,
     ops::{Deref, DerefMut},
+    sync::{Mutex, PoisonError},
 };
 
-thread_local! {
-    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
-}
+/// By length, of all threads: what one has kept for the backward pass another may give back.
+static FREE: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
 
-/// Numbers from this thread's free memory, where they go back when this is dropped.
+/// Numbers from free memory, where they go back when this is dropped.
 #[derive(Debug)]
 pub struct Buffer(Vec<f32>);
 
 impl Buffer {
     /// `length` numbers, whatever they are.
     pub fn new(length: usize) -> Self {
-        let free = FREE.with_borrow_mut(|free| {
-            // The last one that was given back is the likeliest to be in the cache.
-            let index = free.iter().rposition(|values| values.len() == length)?;
-            Some(free.swap_remove(index))
-        });
+        // The last one that was given back is the likeliest to be in the cache.
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&length).and_then(Vec::pop);
         Self(free.unwrap_or_else(|| vec![0.0; length]))
     }
 
@@ -43,8 +40,7 @@ impl Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.0);
-        // A thread that is about to end keeps nothing.
-        _ = FREE.try_with(|free| free.borrow_mut().push(values));
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).entry(values.len()).or_default().push(values);
     }
 }
 
@@ -74,12 +70,15 @@ mod tests {
 
     #[test]
     fn a_length_is_used_again() {
-        let mut first = Buffer::new(7);
+        // Lengths that no other test asks for meanwhile.
+        const LENGTH: usize = 100_003;
+        let mut first = Buffer::new(LENGTH);
         first[3] = 5.0;
-        let place = first.as_ptr();
-        drop(first);
-        assert_ne!(Buffer::new(8).as_ptr(), place);
-        assert_eq!(Buffer::zeros(7).as_ptr(), place);
-        assert_eq!(Buffer::new(7)[..], [0.0; 7]);
+        let place = first.as_ptr() as usize;
+        std::thread::spawn(move || drop(first)).join().unwrap();
+        assert_ne!(Buffer::new(LENGTH + 1).as_ptr() as usize, place);
+        let second = Buffer::zeros(LENGTH);
+        assert_eq!(second.as_ptr() as usize, place);
+        assert!(second.iter().all(|&value| value == 0.0));
     }
 }

@@ -18,6 +18,8 @@ pub struct Given<'a> {
     pub x: &'a [f32],
     /// The result.
     pub y: &'a [f32],
+    /// Of which run of examples they are.
+    pub run: usize,
 }
 
 /// One of a network's operations, `[batch, positions, width]` to the same. No example's result depends on another example.

@@ -2,7 +2,7 @@
 
 use gemm::Parallelism;
 
-use super::buffer::Buffer;
+use super::{buffer::Buffer, runs::threads};
 
 /// Lines that are turned at once: as many numbers as a cache line has.
 const LINES: usize = 16;
@@ -100,7 +100,7 @@ pub fn multiply(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, a
             false,
             false,
             false,
-            Parallelism::Rayon(0),
+            if threads() > 1 { Parallelism::Rayon(0) } else { Parallelism::None },
         );
     }
 }

@@ -18,6 +18,7 @@ pub mod peak;
 mod plain;
 mod recursion;
 mod rotary;
+mod runs;
 pub mod slices;
 mod softmax;
 mod sum;

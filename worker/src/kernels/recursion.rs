@@ -16,7 +16,7 @@ use super::{
     half::{Dims, Half},
     slices::{read, read_all},
 };
-use pass::{Tape, backward, forward};
+use pass::{Tapes, backward, forward};
 
 /// One call: the state `writes` becomes what a network makes of a sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +125,8 @@ struct Recorded {
     networks: Arc<[Vec<Half>]>,
     factors: Factors,
     calls: Vec<Call>,
-    /// Of each part of the batch.
-    tapes: Vec<Tape>,
+    /// Of each part of each run of examples.
+    tapes: Vec<Tapes>,
     result: Mutex<Vec<f32>>,
 }
 

@@ -89,7 +89,7 @@ impl SwiGluNorm {
     ) -> Result<()> {
         let cut = Cut::new(self, dims)?;
         let Some(tally) = &self.tally else { candle_core::bail!("the weights are no variables") };
-        tally.add([2 * cut.inner * cut.outer, cut.outer * cut.inner], |by_gate_up, by_down| {
+        tally.add(given.run, [2 * cut.inner * cut.outer, cut.outer * cut.inner], |by_gate_up, by_down| {
             let width = cut.outer * cut.columns;
             let parts = given.x.chunks(width).zip(given.y.chunks(width)).zip(by_x.chunks_mut(width));
             let kept = kept.both.chunks(2 * cut.inner * cut.columns).zip(kept.inverses.chunks(cut.columns));

@@ -4,16 +4,30 @@
 //! gradients itself, and gives the token a gradient of one number; the weights' gradients reach the store once, when all uses of the
 //! token are done.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 /// Gradients of two weights, as far as they are known.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    sums: Arc<Mutex<Option<[Vec<f32>; 2]>>>,
+    sums: Arc<Sums>,
     /// What stands for the weights in the graph.
     pub token: Tensor,
+}
+
+/// Gradients of two weights by the run of examples that they are of: runs add on threads of their own, and the order of additions must not
+/// depend on which is first.
+#[derive(Debug, Default)]
+struct Sums(Mutex<BTreeMap<usize, [Vec<f32>; 2]>>);
+
+impl Sums {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, [Vec<f32>; 2]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Tally {
@@ -25,22 +39,24 @@ impl Tally {
         if !a.is_variable() || !a.device().is_cpu() {
             return Ok(None);
         }
-        let sums = Arc::default();
+        let sums = Arc::<Sums>::default();
         let token = a.apply_op2(b, Handover { sums: Arc::clone(&sums) })?;
         Ok(Some(Self { sums, token }))
     }
 
-    /// Lets `add` add to the gradients, which have as many numbers as `lengths` say.
-    pub fn add<R>(&self, lengths: [usize; 2], add: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
-        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        let [a, b] = sums.get_or_insert_with(|| lengths.map(|length| vec![0.0; length]));
-        add(a, b)
+    /// Lets `add` add to the gradients of `run`, which have as many numbers as `lengths` say.
+    pub fn add<R>(&self, run: usize, lengths: [usize; 2], add: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
+        let sums = self.sums.lock().remove(&run);
+        let [mut a, mut b] = sums.unwrap_or_else(|| lengths.map(|length| vec![0.0; length]));
+        let result = add(&mut a, &mut b);
+        self.sums.lock().insert(run, [a, b]);
+        result
     }
 }
 
 /// From weights to their token, and back from the token to their gradients.
 struct Handover {
-    sums: Arc<Mutex<Option<[Vec<f32>; 2]>>>,
+    sums: Arc<Sums>,
 }
 
 impl CustomOp2 for Handover {
@@ -53,8 +69,16 @@ impl CustomOp2 for Handover {
     }
 
     fn bwd(&self, a: &Tensor, b: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some([by_a, by_b]) = self.sums.lock().unwrap_or_else(PoisonError::into_inner).take() else { return Ok((None, None)) };
+        let runs = std::mem::take(&mut *self.sums.lock()).into_values();
+        let Some([by_a, by_b]) = runs.reduce(|[a, b], [more_a, more_b]| [sum(a, &more_a), sum(b, &more_b)]) else {
+            return Ok((None, None));
+        };
         let tensor = |values, weight: &Tensor| Tensor::from_vec(values, weight.shape(), &Device::Cpu).map(Some);
         Ok((tensor(by_a, a)?, tensor(by_b, b)?))
     }
+}
+
+fn sum(mut values: Vec<f32>, more: &[f32]) -> Vec<f32> {
+    values.iter_mut().zip(more).for_each(|(value, more)| *value += more);
+    values
 }

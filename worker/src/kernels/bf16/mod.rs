@@ -161,7 +161,7 @@ fn multiply_words(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
         avx512::multiply(out, a, b_words, b.columns, pairs, add);
     };
     // Each thread has rows of its own; a number comes out the same whoever computes it.
-    let height = a.rows.div_ceil(rayon::current_num_threads()).next_multiple_of(pack::ROWS);
+    let height = a.rows.div_ceil(super::runs::threads()).next_multiple_of(pack::ROWS);
     if height >= a.rows {
         part(0, out);
     } else {

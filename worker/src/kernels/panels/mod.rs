@@ -8,7 +8,7 @@ mod pack;
 
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSlice, ParallelSliceMut};
 
-use super::{buffer::Buffer, matmul::Matrix, vectorized};
+use super::{buffer::Buffer, matmul::Matrix, runs::threads, vectorized};
 pub use avx512::is_available;
 
 /// The right factor of a product that lies row by row: [`pack::COLUMNS`] columns at a time, of these the rows one after the other.
@@ -46,7 +46,7 @@ pub fn multiply(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: &Panels, add: boo
     assert_eq!((out.rows, out.columns, a.columns), (a.rows, b.columns, b.rows), "shapes of a product");
     assert!(out.by_rows && a.by_rows, "a product that lies row by row");
     // Each thread has rows of its own; a number comes out the same whoever computes it.
-    let height = out.rows.div_ceil(rayon::current_num_threads()).next_multiple_of(pack::ROWS);
+    let height = out.rows.div_ceil(threads()).next_multiple_of(pack::ROWS);
     let part = |(out, a): (&mut [f32], &[f32])| avx512::multiply(out, a, &b.values, b.columns, b.rows, add);
     if height >= out.rows {
         part((out.values, a.values));

@@ -7,6 +7,7 @@ use crate::kernels::{
     buffer::Buffer,
     factors::Factors,
     half::{Dims, Given, Half, Kept},
+    runs::{self, run_len},
 };
 
 /// Tokens that go through all calls at once, as far as one example does not have more: few enough for the second-level cache, many enough
@@ -15,6 +16,9 @@ const TOKENS: usize = 512;
 
 /// What the recorded calls on one part of the batch have left for the backward pass.
 pub type Tape = Vec<Trace>;
+
+/// The tapes of the parts of a run of examples.
+pub type Tapes = Vec<Tape>;
 
 /// What one call has left.
 #[derive(Debug)]
@@ -25,14 +29,37 @@ pub struct Trace {
     kept: Vec<Kept>,
 }
 
-/// The states after `calls`, those without and those with a record, each with its weights, and the tape of each part.
+/// The states after `calls`, those without and those with a record, each with its weights, and the tapes of each run.
 pub fn forward(
+    networks: &[Vec<Half>],
+    calls: [(&[Call], &Ready); 2],
+    dims: Dims,
+    input: &[f32],
+    states: &[&[f32]],
+) -> Result<(Vec<Vec<f32>>, Vec<Tapes>)> {
+    let size = run_len(dims.examples) * dims.positions * dims.width;
+    let run = |(index, input): (usize, _)| -> (&[f32], Vec<&[f32]>) {
+        (input, states.iter().map(|state| &state[index * size..][..input.len()]).collect())
+    };
+    let runs = input.chunks(size).enumerate().map(run).collect();
+    let results = runs::each(runs, |(input, states)| forward_run(networks, calls, dims.of(input.len()), input, &states));
+    let (mut after, mut tapes) = (vec![Vec::new(); states.len()], Vec::new());
+    for result in results {
+        let (states, tapes_of_run) = result?;
+        after.iter_mut().zip(states).for_each(|(after, state)| append(after, state));
+        tapes.push(tapes_of_run);
+    }
+    Ok((after, tapes))
+}
+
+/// The same of one run, with the tape of each of its parts.
+fn forward_run(
     networks: &[Vec<Half>],
     [(unrecorded, weights), (recorded, recorded_weights)]: [(&[Call], &Ready); 2],
     dims: Dims,
     input: &[f32],
     states: &[&[f32]],
-) -> Result<(Vec<Vec<f32>>, Vec<Tape>)> {
+) -> Result<(Vec<Vec<f32>>, Tapes)> {
     let mut after: Vec<_> = states.iter().map(|state| Vec::with_capacity(state.len())).collect();
     let mut tapes = Vec::new();
     let size = part_len(dims);
@@ -75,20 +102,33 @@ pub struct Recorded<'a> {
 
 /// The gradient by the input, from that by the state that the last call has written, for examples of `positions` by `width`; those by the
 /// weights are added up where the halves have them.
-pub fn backward(recorded: &Recorded<'_>, tapes: &[Tape], [positions, width]: [usize; 2], gradient: &[f32]) -> Result<Vec<f32>> {
+pub fn backward(recorded: &Recorded<'_>, tapes: &[Tapes], [positions, width]: [usize; 2], gradient: &[f32]) -> Result<Vec<f32>> {
     let dims = Dims { examples: gradient.len() / (positions * width), positions, width };
-    let mut by_input = Vec::with_capacity(gradient.len());
-    for (tape, gradient) in tapes.iter().zip(gradient.chunks(part_len(dims))) {
-        let start = by_input.len();
-        by_input.resize(start + gradient.len(), 0.0);
-        recorded.backward(tape, dims.of(gradient.len()), gradient, &mut by_input[start..])?;
+    // The runs of the forward pass, which were as even as they could be.
+    let size = dims.examples.div_ceil(tapes.len().max(1)) * positions * width;
+    let runs = tapes.iter().zip(gradient.chunks(size)).enumerate().collect();
+    let backward =
+        |(run, (tapes, gradient)): (usize, (&Tapes, &[f32]))| recorded.backward_run(run, tapes, dims.of(gradient.len()), gradient);
+    let mut by_input = Vec::new();
+    for result in runs::each(runs, backward) {
+        append(&mut by_input, result?);
     }
     Ok(by_input)
 }
 
 impl Recorded<'_> {
+    fn backward_run(&self, run: usize, tapes: &[Tape], dims: Dims, gradient: &[f32]) -> Result<Vec<f32>> {
+        let mut by_input = Vec::with_capacity(gradient.len());
+        for (tape, gradient) in tapes.iter().zip(gradient.chunks(part_len(dims))) {
+            let start = by_input.len();
+            by_input.resize(start + gradient.len(), 0.0);
+            self.backward_part(run, tape, dims.of(gradient.len()), gradient, &mut by_input[start..])?;
+        }
+        Ok(by_input)
+    }
+
     /// Adds to `by_input`.
-    fn backward(&self, tape: &Tape, dims: Dims, gradient: &[f32], by_input: &mut [f32]) -> Result<()> {
+    fn backward_part(&self, run: usize, tape: &Tape, dims: Dims, gradient: &[f32], by_input: &mut [f32]) -> Result<()> {
         let states = self.calls.iter().flat_map(|call| call.reads.iter().chain([&call.writes])).max().map_or(0, |last| last + 1);
         // By each state as it was at this point; none where nothing that follows depends on it.
         let mut by_states: Vec<Option<Buffer>> = (0..states).map(|_| None).collect();
@@ -100,7 +140,7 @@ impl Recorded<'_> {
             let Some(mut by_sum) = by_states[call.writes].take() else { continue };
             let halves = self.networks[call.network].iter().zip(&self.transposed[call.network]).zip(&trace.kept);
             for (((half, transposed), kept), values) in halves.zip(trace.values.windows(2)).rev() {
-                let given = Given { x: &values[0], y: &values[1] };
+                let given = Given { x: &values[0], y: &values[1], run };
                 half.backward(self.factors, transposed, dims, given, kept, &mut by_sum)?;
             }
             if call.input {
@@ -133,6 +173,11 @@ impl Dims {
 /// Values of the examples that are taken at once.
 fn part_len(Dims { examples, positions, width }: Dims) -> usize {
     (TOKENS / positions).clamp(1, examples) * positions * width
+}
+
+/// Appends `values`; to nothing without a copy.
+fn append(to: &mut Vec<f32>, mut values: Vec<f32>) {
+    if to.is_empty() { *to = values } else { to.append(&mut values) }
 }
 
 /// What `call` is made on.

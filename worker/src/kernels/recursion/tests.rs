@@ -170,6 +170,31 @@ proptest! {
     }
 }
 
+/// A pool's own thread computes all examples, one outside of it gives each thread of the pool a run.
+#[test]
+fn runs_on_several_threads_give_the_same_as_one_thread() {
+    let (weights, networks) = networks();
+    let recursion = Recursion::new(networks(&weights), Factors::F32, Factors::F32).unwrap();
+    let [input, state, factors] = [30, 31, 32].map(|seed| random(&[EXAMPLES, 12, 8], seed));
+    let calls = [only(true), Call { network: 1, ..only(true) }];
+    let run = || {
+        let result = recursion.run(&input, &[state.as_detached_tensor()], &calls, 2).unwrap().swap_remove(0);
+        let gradients = (&result * factors.as_detached_tensor()).unwrap().sum_all().unwrap().backward().unwrap();
+        (result, gradients)
+    };
+    let (ours, by_ours) = run();
+    let (alone, by_alone) = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(run);
+    assert_eq!(read(&ours, <[f32]>::to_vec).unwrap(), read(&alone, <[f32]>::to_vec).unwrap());
+    for var in weights.iter().chain([&input]) {
+        assert_near(by_ours.get(var).unwrap(), by_alone.get(var).unwrap(), PRODUCTS, "gradient");
+    }
+    let (_, again) = run();
+    for var in &weights {
+        let numbers = |gradients: &candle_core::backprop::GradStore| read(gradients.get(var).unwrap(), <[f32]>::to_vec).unwrap();
+        assert_eq!(numbers(&by_ours), numbers(&again), "sums are in the order of the runs");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let (weights, networks) = networks();
