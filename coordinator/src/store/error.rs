@@ -103,6 +103,10 @@ pub(super) const SQLITE_NOTADB: i32 = 26;
 /// An extended code: the file that connections share could not be made as large as it must be.
 pub(super) const SQLITE_IOERR_SHMSIZE: i32 = 4874;
 
+/// Extended codes of constraints that do not hold.
+pub(super) const SQLITE_CONSTRAINT_NOTNULL: i32 = 1299;
+pub(super) const SQLITE_CONSTRAINT_UNIQUE: i32 = 2067;
+
 /// SQLite's extended result code.
 pub(super) fn code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()

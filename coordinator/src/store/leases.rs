@@ -98,7 +98,7 @@ impl Store {
     /// # Errors
     /// The database fails or contradicts itself; then nothing is leased.
     pub async fn lease(&self, room: Room, at: Moment) -> Result<Vec<Leased>, StoreError> {
-        let mut turn = self.writer.turn().await?;
+        let turn = self.writer.turn().await?;
         // Nobody else writes meanwhile, so that what is read before the transaction is true in it.
         let queues = self.read_queues(room.available.slots(), at.now_ms).await?;
         let (changes, leased) = decide(queues, room, at)?;
@@ -106,9 +106,7 @@ impl Store {
             turn.committed();
             return Ok(leased);
         }
-        sqlx::query!("BEGIN IMMEDIATE").execute(&mut *turn).await?;
-        changes::write(&mut turn, &changes, at.now_ms).await?;
-        turn.commit().await?;
+        changes::write_leases(turn, &changes, at.now_ms).await?;
         Ok(leased)
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Loaded {
     pub(super) has_checkpoints: bool,
     /// Other replicates of the sweep are queued or running, so that the end of this one does not end it. Whether there are any, not how
     /// many: with 10⁵ replicates a count at every end would be felt.
-    others_open: bool,
+    pub(super) others_open: bool,
     pub(super) replicate: Replicate,
     /// Read only where it matters.
     policy_json: String,
@@ -43,6 +43,12 @@ pub(super) struct Loaded {
 impl Loaded {
     fn retry(&self) -> Result<RetryPolicy, StoreError> {
         Ok(policy_from_json(&format!("replicates row {}", self.id), &self.policy_json)?.retry)
+    }
+
+    /// The change that follows from its `result`.
+    pub(super) fn completed(&self, result: Event, at: Moment) -> Result<Change, StoreError> {
+        let rules = Rules { retry: &self.retry()?, now_ms: at.now_ms, jitter: at.jitter };
+        Ok(Change::new(self.id, &self.replicate, self.replicate.apply(result, &rules)?, Beginning::default()))
     }
 }
 
@@ -111,17 +117,11 @@ pub(super) async fn transition(
     at: Moment,
 ) -> Result<Replicate, StoreError> {
     let loaded = load(tx, replicate).await?.ok_or_else(|| no_such_replicate(replicate))?;
-    perform(tx, &loaded, event, Vec::new(), at).await
+    perform(tx, &loaded, event, at).await
 }
 
-/// Performs what follows from `event`, together with other `changes`, and settles the sweep where this was its last open replicate.
-pub(super) async fn perform(
-    tx: &mut SqliteConnection,
-    loaded: &Loaded,
-    event: Event,
-    mut changes: Vec<Change>,
-    at: Moment,
-) -> Result<Replicate, StoreError> {
+/// Performs what follows from `event`, and settles the sweep where this was its last open replicate.
+pub(super) async fn perform(tx: &mut SqliteConnection, loaded: &Loaded, event: Event, at: Moment) -> Result<Replicate, StoreError> {
     let retry = loaded.retry()?;
     let rules = Rules { retry: &retry, now_ms: at.now_ms, jitter: at.jitter };
     let mut following = loaded.replicate.apply(event, &rules)?;
@@ -131,8 +131,8 @@ pub(super) async fn perform(
         following.next = following.next.apply(Event::Cancel { reason }, &rules)?.next;
     }
     let next = following.next.clone();
-    changes.push(Change::new(loaded.id, &loaded.replicate, following, Beginning::default()));
-    changes::write(tx, &changes, at.now_ms).await?;
+    let change = Change::new(loaded.id, &loaded.replicate, following, Beginning::default());
+    changes::write(tx, &[change], at.now_ms).await?;
     if next.status().is_final() && !loaded.others_open {
         settle_sweep(tx, loaded.sweep_sequence, at.now_ms).await?;
     }

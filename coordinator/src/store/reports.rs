@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::{
     Store, StoreError,
+    changes::{self, Change, unless_conflict, write_changes},
     checkpoints::{forget_resumed, retain, store_checkpoint},
     costs::store_cost,
     error::signed,
     leases::{self, Leased, Room},
     logs::store_lines,
     queue::Queues,
-    replicates::{Loaded, perform, take, unknown},
+    replicates::{Loaded, perform, settle_sweep, take, unknown},
     writer::Turn,
 };
 use crate::{
@@ -197,12 +198,12 @@ async fn apply_news(
             if *kind == FailureKind::Checkpoint {
                 forget_resumed(&mut turn, loaded).await?;
             }
-            perform(&mut turn, loaded, fail(*kind, message.clone()), Vec::new(), at).await?;
+            perform(&mut turn, loaded, fail(*kind, message.clone()), at).await?;
             Applied::Counted { freed, leased: Vec::new() }
         }
         Report::HandedBack { reason, cost: _ } => {
             let event = Event::HandBack { attempt: attempt.fence, worker: worker.clone(), reason: reason.clone() };
-            perform(&mut turn, loaded, event, Vec::new(), at).await?;
+            perform(&mut turn, loaded, event, at).await?;
             Applied::Counted { freed, leased: Vec::new() }
         }
         Report::Checkpointed(checkpoint) => {
@@ -215,7 +216,7 @@ async fn apply_news(
         }
         Report::Completed(outcome) => match outcome.check(&loaded.metric) {
             Ok(()) => {
-                let (changes, leased) = match next {
+                let (mut changes, leased) = match next {
                     None => Default::default(),
                     Some((mut queues, mut room)) => {
                         queues.ends(&attempt.replicate.sweep);
@@ -224,15 +225,12 @@ async fn apply_news(
                     }
                 };
                 let event = Event::Complete { attempt: attempt.fence, worker: worker.clone() };
-                perform(&mut turn, loaded, event, changes, at).await?;
-                if loaded.has_checkpoints {
-                    retain(&mut turn, loaded.id).await?;
-                }
-                store_outcome(turn, loaded, outcome).await?;
+                changes.push(loaded.completed(event, at)?);
+                store_outcome(turn, loaded, outcome, &changes, at.now_ms).await?;
                 return Ok(Applied::Counted { freed, leased });
             }
             Err(problem) => {
-                perform(&mut turn, loaded, fail(FailureKind::BadResult, problem.clone()), Vec::new(), at).await?;
+                perform(&mut turn, loaded, fail(FailureKind::BadResult, problem.clone()), at).await?;
                 Applied::Rejected { problem, freed }
             }
         },
@@ -271,34 +269,114 @@ async fn store_progress(mut turn: Turn, loaded: &Loaded, progress: &Progress) ->
     Ok(())
 }
 
-/// Stores the result of a replicate that has just been completed, and ends the transaction.
-async fn store_outcome(mut turn: Turn, loaded: &Loaded, outcome: &TrialOutcome) -> Result<(), StoreError> {
+/// Stores the result of a replicate with the `changes` that complete it and lease others, and ends the transaction.
+async fn store_outcome(mut turn: Turn, loaded: &Loaded, outcome: &TrialOutcome, changes: &[Change], now_ms: i64) -> Result<(), StoreError> {
     let TrialOutcome { metrics, metrics_by_step, wall_seconds, checkpoint, parameters, cost: _ } = outcome;
     let parameters = signed("number of parameters", *parameters)?;
     let metrics = serde_json::to_string(metrics).expect("strings and finite numbers have a JSON form");
     let by_step = serde_json::to_string(metrics_by_step).expect("strings and finite numbers have a JSON form");
-    sqlx::query!(
-        "INSERT INTO results (replicate_id, attempt_id, wall_seconds, checkpoint, parameters) VALUES (?, ?, ?, ?, ?);
+    let json = changes::json(changes);
+    // A result of what is not completed names no attempt, which `NOT NULL` refuses.
+    macro_rules! store {
+        ($end:literal) => {
+            write_changes!(
+                "",
+                [
+                    "; INSERT INTO results (replicate_id, attempt_id, wall_seconds, checkpoint, parameters) VALUES (?, (
+           SELECT a.id FROM attempts a JOIN replicates r ON r.id = a.replicate_id
+           WHERE a.id = ? AND a.state = 'completed' AND r.state = 'completed'), ?, ?, ?);
          INSERT INTO final_metrics (replicate_id, name, value) SELECT ?, key, CAST(value AS REAL) FROM json_each(?);
          INSERT INTO step_metrics (replicate_id, name, step, value)
          SELECT ?, m.key, s.key + 1, CAST(s.value AS REAL) FROM json_each(?) AS m, json_each(m.value) AS s;
          UPDATE trials SET score = (SELECT AVG(m.value) FROM replicates r JOIN final_metrics m ON m.replicate_id = r.id AND m.name = ?
-           WHERE r.trial_id = trials.id AND r.state = 'completed') WHERE id = ?;
-         COMMIT",
-        loaded.id,
-        loaded.alive,
-        wall_seconds,
-        checkpoint,
-        parameters,
-        loaded.id,
-        metrics,
-        loaded.id,
-        by_step,
-        loaded.metric,
-        loaded.trial_id
-    )
-    .execute(&mut *turn)
-    .await?;
-    turn.committed();
-    Ok(())
+           WHERE r.trial_id = trials.id AND r.state = 'completed') WHERE id = ?",
+                    $end
+                ],
+                json,
+                now_ms,
+                loaded.id,
+                loaded.alive,
+                wall_seconds,
+                checkpoint,
+                parameters,
+                loaded.id,
+                metrics,
+                loaded.id,
+                by_step,
+                loaded.metric,
+                loaded.trial_id
+            )
+            .execute(&mut *turn)
+            .await
+            .map_err(|error| unless_conflict(error, changes))?
+        };
+    }
+    // Nothing follows from most results, and they end the transaction by themselves.
+    if loaded.others_open && !loaded.has_checkpoints {
+        store!("; COMMIT");
+        turn.committed();
+        return Ok(());
+    }
+    store!("");
+    if loaded.has_checkpoints {
+        retain(&mut turn, loaded.id).await?;
+    }
+    if !loaded.others_open {
+        settle_sweep(&mut turn, loaded.sweep_sequence, now_ms).await?;
+    }
+    turn.commit().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::ids::{AttemptNumber, Fence, LeaseToken, ReplicateKey, SweepId},
+        store::{replicates::load, rows::insert_trial_with},
+    };
+
+    const ROWS: [&str; 2] = [
+        "INSERT INTO replicates (id, trial_id, sweep_sequence, replicate, seed, state, attempts)
+         VALUES (7, 1, 1, 0, 0, 'running', 1), (8, 1, 1, 1, 0, 'queued', 0)",
+        "INSERT INTO attempts (id, replicate_id, number, token, worker_id, state, lease_reason, started_ms)
+         VALUES (3, 7, 1, 5, 'w', 'running', '', 0)",
+    ];
+
+    #[tokio::test]
+    async fn a_result_is_stored_with_all_that_goes_with_it_or_not_at_all() {
+        let broken = [
+            "UPDATE attempts SET state = 'lost', ended_ms = 1",
+            "UPDATE replicates SET state = 'cancelled' WHERE id = 7",
+            "UPDATE replicates SET attempts = 2 WHERE id = 7",
+        ];
+        for change in broken.map(Some).into_iter().chain([None]) {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Store::open(folder.path()).await.unwrap();
+            let mut turn = store.begin().await.unwrap();
+            insert_trial_with(&mut turn, &ROWS).await;
+            turn.commit().await.unwrap();
+            let mut turn = store.begin().await.unwrap();
+            let replicate = ReplicateKey { sweep: SweepId::named("s"), trial: 0, replicate: 0 };
+            let loaded = load(&mut turn, &replicate).await.unwrap().unwrap();
+            let fence = Fence { number: AttemptNumber(1), token: LeaseToken(5) };
+            let at = Moment { now_ms: 9, jitter: 1.0 };
+            let completed = loaded.completed(Event::Complete { attempt: fence, worker: WorkerId::parse("w").unwrap() }, at).unwrap();
+            if let Some(change) = change {
+                sqlx::query(change).execute(&mut *turn).await.unwrap();
+            }
+            let outcome = TrialOutcome { metrics: [("m".to_owned(), 0.5)].into(), ..TrialOutcome::default() };
+            let stored = store_outcome(turn, &loaded, &outcome, &[completed], at.now_ms).await;
+            assert_eq!(stored.is_ok(), change.is_none(), "{change:?}: {stored:?}");
+            assert!(matches!(stored, Ok(()) | Err(StoreError::Conflict(_))), "{change:?}: {stored:?}");
+            let found: (String, String, i64, Option<f64>) = sqlx::query_as(
+                "SELECT r.state, a.state, (SELECT COUNT(*) FROM results), t.score
+                 FROM replicates r JOIN attempts a ON a.replicate_id = r.id JOIN trials t ON t.id = r.trial_id",
+            )
+            .fetch_one(&mut *store.begin().await.unwrap())
+            .await
+            .unwrap();
+            let expected = if change.is_none() { ("completed", 1, Some(0.5)) } else { ("running", 0, None) };
+            assert_eq!(found, (expected.0.into(), expected.0.into(), expected.1, expected.2), "{change:?}");
+        }
+    }
 }
