@@ -31,7 +31,7 @@ impl Factors {
             Self::F32 if a.by_rows && !b.by_rows && panels::is_available() => panels::multiply(out, a, &Panels::pack(b), add),
             Self::F32 => matmul::multiply(out, a, b, add),
             Self::Bf16 => {
-                let unit = Unit::detected();
+                let unit = Unit::in_use();
                 bf16::multiply(out, &Left::pack(unit, a), &Right::pack(unit, b), add);
             }
         }
@@ -64,8 +64,8 @@ impl Weight {
             #[cfg(target_arch = "x86_64")]
             Factors::F32 if panels::is_available() => Self::Panels(Panels::pack(weight.t())),
             Factors::F32 => Self::Library(weight.lying(by_rows)),
-            Factors::Bf16 if by_rows => Self::Left(Left::pack(Unit::detected(), weight)),
-            Factors::Bf16 => Self::Right(Right::pack(Unit::detected(), weight.t())),
+            Factors::Bf16 if by_rows => Self::Left(Left::pack(Unit::in_use(), weight)),
+            Factors::Bf16 => Self::Right(Right::pack(Unit::in_use(), weight.t())),
         }
     }
 
@@ -80,8 +80,8 @@ impl Weight {
             Self::Rows(weight) => panels::multiply(out, weight.view(), &Panels::pack(x), add),
             #[cfg(target_arch = "x86_64")]
             Self::Panels(weight) => panels::multiply(out.t(), x.t(), weight, add),
-            Self::Left(weight) => bf16::multiply(out, weight, &Right::pack(Unit::detected(), x), add),
-            Self::Right(weight) => bf16::multiply(out.t(), &Left::pack(Unit::detected(), x.t()), weight, add),
+            Self::Left(weight) => bf16::multiply(out, weight, &Right::pack(Unit::in_use(), x), add),
+            Self::Right(weight) => bf16::multiply(out.t(), &Left::pack(Unit::in_use(), x.t()), weight, add),
         }
     }
 }

@@ -27,7 +27,7 @@ mod tally;
 mod vectorized;
 
 pub use attention_norm::AttentionNorm;
-pub use bf16::Unit as Bf16Unit;
+pub use bf16::{Unit as Bf16Unit, UnitError as Bf16UnitError};
 pub use choice::plainly;
 pub use factors::Factors;
 pub use half::Half;

@@ -23,7 +23,7 @@ pub(super) fn beginning(task: &Task, parameters: usize, first: usize) -> String 
 
 /// What products are computed in, and by what.
 fn products(precision: Precision, is_cpu: bool) -> String {
-    let by = if is_cpu { Bf16Unit::detected() } else { Bf16Unit::Rounded }.name();
+    let by = if is_cpu { Bf16Unit::in_use() } else { Bf16Unit::Rounded }.title();
     match precision {
         Precision::Auto | Precision::F32 => "in f32".into(),
         Precision::Mixed => format!("in bf16 ({by}), with gradient in f32"),

@@ -3,7 +3,10 @@
 
 use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps, _mm512_setzero_ps};
 
-use super::pack::{COLUMNS, LANES, ROWS};
+use super::{
+    pack::{COLUMNS, LANES, ROWS},
+    write::write,
+};
 
 /// A packed left factor.
 #[derive(Clone, Copy)]
@@ -95,21 +98,6 @@ fn tile<const HEIGHT: usize, const VECTORS: usize>(part: Part, b: &[[[u32; LANES
         let out = &mut out[row * columns..][..width];
         for vector in 0..VECTORS {
             write(&mut out[vector * LANES..], numbers(sums[row][vector]), add);
-        }
-    }
-}
-
-/// Writes as many of `sums` as there is room for.
-#[inline(always)]
-fn write(out: &mut [f32], sums: [f32; LANES], add: bool) {
-    if let Some(out) = out.first_chunk_mut::<LANES>() {
-        let before = if add { *out } else { [0.0; LANES] };
-        for lane in 0..LANES {
-            out[lane] = before[lane] + sums[lane];
-        }
-    } else {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out = if add { *out } else { 0.0 } + sum;
         }
     }
 }

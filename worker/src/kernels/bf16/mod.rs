@@ -1,15 +1,22 @@
 //! Products of matrices in bf16: factors are rounded to it, products are added up in f32.
 //!
-//! Where the processor has AVX512-BF16 the product is computed with it, at twice the speed of f32. Everywhere else it is that of the
-//! rounded factors in f32: the same but for the order of additions, and no faster than f32. A kernel for another instruction (AMX, NEON's
-//! `bfmmla`, …) is one more [`Unit`], with its packing.
+//! Where the processor has AMX or AVX512-BF16 the product is computed with it, by AVX512-BF16 at twice the speed of f32. Everywhere else it
+//! is that of the rounded factors in f32: the same but for the order of additions, and for numbers below 2⁻¹²⁶, which both instructions take
+//! for 0; and no faster than f32. A kernel for another instruction (NEON's `bfmmla`, …) is one more [`Unit`], with its packing.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod pack;
 mod round;
+mod unit;
+#[cfg(target_arch = "x86_64")]
+mod write;
 
+#[cfg(target_arch = "x86_64")]
+use amx::tiles::{self, Lines, Rows};
 #[cfg(target_arch = "x86_64")]
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
@@ -18,36 +25,7 @@ use super::{
     matmul::{self, Matrix},
     vectorized,
 };
-
-/// What computes a product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// `vdpbf16ps` on vectors of 512 bits.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// The f32 product of the rounded factors.
-    Rounded,
-}
-
-impl Unit {
-    /// The fastest that this processor has.
-    pub fn detected() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if avx512::is_available() {
-            return Self::Avx512;
-        }
-        Self::Rounded
-    }
-
-    /// What it is, for people.
-    pub const fn name(self) -> &'static str {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => "AVX512-BF16",
-            Self::Rounded => "rounded f32",
-        }
-    }
-}
+pub use unit::{Unit, UnitError};
 
 /// The left factor of a product that lies row by row.
 #[derive(Debug)]
@@ -60,7 +38,7 @@ pub struct Right(Packed);
 #[derive(Debug)]
 struct Packed {
     unit: Unit,
-    /// What `unit` reads: words of two bf16 each, or rounded numbers in the order of the matrix.
+    /// What `unit` reads: words of two bf16 each, in tiles or otherwise, or rounded numbers in the order of the matrix.
     values: Buffer,
     rows: usize,
     columns: usize,
@@ -71,6 +49,11 @@ impl Left {
     /// `matrix`, for a product by `unit`.
     pub fn pack(unit: Unit, matrix: Matrix<&[f32]>) -> Self {
         Self(match unit {
+            #[cfg(target_arch = "x86_64")]
+            Unit::Amx => {
+                let lines = Lines { count: matrix.rows, depth: matrix.columns, lie_together: matrix.by_rows };
+                Packed::tiles(matrix, lines, Rows::Lines)
+            }
             #[cfg(target_arch = "x86_64")]
             Unit::Avx512 => Packed::words(matrix, pack::left_len(matrix.rows, matrix.columns), |values, words| {
                 vectorized(
@@ -94,6 +77,11 @@ impl Right {
     pub fn pack(unit: Unit, matrix: Matrix<&[f32]>) -> Self {
         Self(match unit {
             #[cfg(target_arch = "x86_64")]
+            Unit::Amx => {
+                let lines = Lines { count: matrix.columns, depth: matrix.rows, lie_together: !matrix.by_rows };
+                Packed::tiles(matrix, lines, Rows::Pairs)
+            }
+            #[cfg(target_arch = "x86_64")]
             Unit::Avx512 => Packed::words(matrix, pack::right_len(matrix.columns, matrix.rows), |values, words| {
                 vectorized(
                     #[inline(always)]
@@ -112,6 +100,16 @@ impl Right {
 }
 
 impl Packed {
+    #[cfg(target_arch = "x86_64")]
+    fn tiles(matrix: Matrix<&[f32]>, lines: Lines, rows: Rows) -> Self {
+        let mut values = Buffer::new(lines.buffer_len());
+        vectorized(
+            #[inline(always)]
+            || lines.pack(matrix.values, tiles::tiles_mut(&mut values), rows),
+        );
+        Self { unit: Unit::Amx, values, rows: matrix.rows, columns: matrix.columns, by_rows: matrix.by_rows }
+    }
+
     #[cfg(target_arch = "x86_64")]
     fn words(matrix: Matrix<&[f32]>, len: usize, pack: impl FnOnce(&[f32], &mut [u32])) -> Self {
         let mut values = Buffer::new(len);
@@ -146,9 +144,20 @@ pub fn multiply(out: Matrix<&mut [f32]>, Left(a): &Left, Right(b): &Right, add: 
     assert!(out.by_rows && a.unit == b.unit, "a product of {:?} and {:?}", a.unit, b.unit);
     match a.unit {
         #[cfg(target_arch = "x86_64")]
+        Unit::Amx => multiply_tiles(out.values, a, b, add),
+        #[cfg(target_arch = "x86_64")]
         Unit::Avx512 => multiply_words(out.values, a, b, add),
         Unit::Rounded => matmul::multiply(out, a.matrix(), b.matrix(), add),
     }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn multiply_tiles(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
+    let (deep, columns) = (tiles::deep(a.columns), b.columns);
+    let (a_tiles, b_tiles) = (tiles::tiles(&a.values), tiles::tiles(&b.values));
+    in_parts(out, (a.rows, columns), amx::BLOCK, |first, out| {
+        amx::multiply(out, &a_tiles[first / tiles::SIDE * deep..], b_tiles, columns, deep, add);
+    });
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -156,16 +165,21 @@ fn multiply_words(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
     let pairs = a.columns.div_ceil(2);
     let (row_stride, pair_stride) = if a.by_rows { (pairs, 1) } else { (1, pack::ROWS) };
     let (words, b_words) = (pulp::bytemuck::cast_slice(&a.values), pulp::bytemuck::cast_slice(&b.values));
-    let part = |first: usize, out: &mut [f32]| {
+    in_parts(out, (a.rows, b.columns), pack::ROWS, |first, out| {
         let a = avx512::Left { pairs: &words[first * pairs..], row_stride, pair_stride };
         avx512::multiply(out, a, b_words, b.columns, pairs, add);
-    };
-    // Each thread has rows of its own; a number comes out the same whoever computes it.
-    let height = a.rows.div_ceil(super::runs::threads()).next_multiple_of(pack::ROWS);
-    if height >= a.rows {
+    });
+}
+
+/// Calls `part` with rows of `out`, and which the first of them is: each thread has rows of its own, a multiple of `step`. A number comes
+/// out the same whoever computes it.
+#[cfg(target_arch = "x86_64")]
+fn in_parts(out: &mut [f32], (rows, columns): (usize, usize), step: usize, part: impl Fn(usize, &mut [f32]) + Sync) {
+    let height = rows.div_ceil(super::runs::threads()).next_multiple_of(step);
+    if height >= rows {
         part(0, out);
     } else {
-        out.par_chunks_mut(height * b.columns).enumerate().for_each(|(index, out)| part(index * height, out));
+        out.par_chunks_mut(height * columns).enumerate().for_each(|(index, out)| part(index * height, out));
     }
 }
 

@@ -83,7 +83,7 @@ pub fn right_by_columns(values: &[f32], out: &mut [u32], depth: usize) {
 
 /// From the pair `start` on [`LANES`] pairs of each of the columns in `values`, or as many as there are.
 #[inline(always)]
-fn block(values: &[f32], depth: usize, start: usize) -> [[u32; LANES]; LANES] {
+pub(super) fn block(values: &[f32], depth: usize, start: usize) -> [[u32; LANES]; LANES] {
     let mut block = [[0; LANES]; LANES];
     let end = depth.min(2 * (start + LANES));
     for (column, out) in values.chunks_exact(depth).zip(&mut block) {
@@ -93,7 +93,7 @@ fn block(values: &[f32], depth: usize, start: usize) -> [[u32; LANES]; LANES] {
 }
 
 #[inline(always)]
-fn transposed(block: &[[u32; LANES]; LANES]) -> [[u32; LANES]; LANES] {
+pub(super) fn transposed(block: &[[u32; LANES]; LANES]) -> [[u32; LANES]; LANES] {
     let mut out = [[0; LANES]; LANES];
     for (column, values) in block.iter().enumerate() {
         for (row, value) in values.iter().enumerate() {
@@ -117,7 +117,7 @@ fn pair_neighbours(values: &[f32], out: &mut [u32]) {
 
 /// Of one or two rows of `width` numbers pairs those in `range`, one above the other.
 #[inline(always)]
-fn pair_rows(rows: &[f32], width: usize, range: std::ops::Range<usize>, out: &mut [u32]) {
+pub(super) fn pair_rows(rows: &[f32], width: usize, range: std::ops::Range<usize>, out: &mut [u32]) {
     let (first, second) = rows.split_at(width);
     let out = &mut out[..range.len()];
     if second.is_empty() {

@@ -15,7 +15,8 @@ pub const fn round(x: f32) -> f32 {
     f32::from_bits(nearest(x) & 0xffff_0000)
 }
 
-/// Two numbers rounded to bf16, the first in the lower half of the word.
+/// Two numbers rounded to bf16, the first in the lower half of the word. Only units of x86-64 take pairs.
+#[cfg(any(test, target_arch = "x86_64"))]
 #[inline(always)]
 pub const fn pair(first: f32, second: f32) -> u32 {
     (nearest(first) >> 16) | (nearest(second) & 0xffff_0000)

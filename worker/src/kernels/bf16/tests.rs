@@ -4,15 +4,6 @@ use rand::RngExt;
 use super::*;
 use crate::random::{Stream, generator};
 
-/// Every unit that this processor has.
-fn units() -> Vec<Unit> {
-    let mut units = vec![Unit::Rounded];
-    if Unit::detected() != Unit::Rounded {
-        units.push(Unit::detected());
-    }
-    units
-}
-
 fn random(count: usize, seed: u64) -> Vec<f32> {
     let mut rng = generator(seed, Stream::Data);
     (0..count).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect()
@@ -50,7 +41,7 @@ proptest! {
     ) {
         let (a, b, before) = (random(m * k, seed), random(k * n, seed ^ 1), random(m * n, seed ^ 2));
         let (a, b) = (matrix(&a, m, k, a_by_rows), matrix(&b, k, n, b_by_rows));
-        for unit in units() {
+        for unit in Unit::available() {
             let out = product(unit, a, b, &before, add);
             for (index, got) in out.iter().enumerate() {
                 let got = f64::from(*got) - if add { f64::from(before[index]) } else { 0.0 };
@@ -73,7 +64,7 @@ fn units_differ_in_the_order_of_additions_alone() {
     let (m, n, k) = (33, 81, 1);
     let (a, b) = (random(m * k, 1), random(k * n, 2));
     let (a, b) = (matrix(&a, m, k, true), matrix(&b, k, n, true));
-    for unit in units() {
+    for unit in Unit::available() {
         // With one addition there is no order: every unit gives the product of the rounded numbers.
         assert_eq!(product(unit, a, b, &[0.0; 33 * 81], false), product(Unit::Rounded, a, b, &[0.0; 33 * 81], false), "{unit:?}");
     }
@@ -84,7 +75,7 @@ fn rows_do_not_depend_on_the_rows_beside_them() {
     // So that threads may divide the rows among them as they like.
     let (m, n, k) = (37, 50, 65);
     let (a, b) = (random(m * k, 3), random(k * n, 4));
-    for unit in units() {
+    for unit in Unit::available() {
         let b = matrix(&b, k, n, true);
         let whole = product(unit, matrix(&a, m, k, true), b, &vec![0.0; m * n], false);
         let parts = a.chunks(8 * k).flat_map(|a| product(unit, matrix(a, a.len() / k, k, true), b, &vec![0.0; a.len() / k * n], false));
@@ -96,7 +87,7 @@ fn rows_do_not_depend_on_the_rows_beside_them() {
 
 #[test]
 fn what_is_no_number_stays_none() {
-    for unit in units() {
+    for unit in Unit::available() {
         for wrong in [f32::NAN, -f32::NAN, f32::from_bits(0x7fff_ffff)] {
             let (a, b) = ([1.0, wrong, 2.0], [1.0; 3]);
             let out = product(unit, Matrix::by_rows(&a[..], 1, 3), Matrix::by_rows(&b[..], 3, 1), &[0.0], false);
