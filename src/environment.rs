@@ -5,10 +5,17 @@
 //!
 //! Candle, its matrix library and the allocator read this when they are first used, so it has to be set before the program starts:
 //! a training command replaces itself by itself with the environment that it needs.
+//!
+//! What computes products in bf16 can be chosen there too, by whoever doubts what one machine of many computes.
 
 use std::{env, process::Command};
 
+use tinysweep_worker::kernels::Bf16Unit;
+
 use crate::failure::Failure;
+
+/// The name of what computes products in bf16.
+const BF16_UNIT: &str = "TINYSWEEP_BF16_UNIT";
 
 /// The numbers of threads of the matrix library and of Candle.
 const THREADS: [&str; 2] = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
@@ -38,6 +45,15 @@ pub fn ensure() -> Result<(), Failure> {
     let mut again = Command::new(env::current_exe()?);
     again.args(env::args_os().skip(1)).envs(missing());
     replace(again)
+}
+
+/// Lets what the user has named compute products in bf16, if anything is named.
+pub fn choose_bf16_unit() -> Result<(), Failure> {
+    if let Some(name) = env::var_os(BF16_UNIT).filter(|name| !name.is_empty()) {
+        let unit = name.to_string_lossy().parse::<Bf16Unit>();
+        unit.map_err(|error| Failure::bad_input(format!("{BF16_UNIT}: {error}")))?.choose();
+    }
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -134,6 +134,7 @@ pub fn execute(arguments: Arguments) -> Result<(), Failure> {
     });
     let filter = EnvFilter::try_new(log).map_err(|error| Failure::bad_input(format!("--log {log}: {error}")))?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
+    environment::choose_bf16_unit()?;
     match arguments.command {
         Command::Run(args) => block_on(run::execute(args)),
         Command::Serve(args) => block_on(serve::execute(args)),

@@ -31,3 +31,20 @@ fn inference_measures_every_figure() {
     }
     assert!(figures["answer_ms_p50"].as_f64() <= figures["answer_ms_p99"].as_f64());
 }
+
+#[test]
+fn training_says_what_computes_products() {
+    let folder = scratch();
+    let bench = |unit: &str| {
+        let mut command = tinysweep(folder.path());
+        command.args(["bench", "train", "--shape", "small_mlp", "--precision", "bf16", "--steps", "1", "--output", "json"]);
+        command.env("TINYSWEEP_BF16_UNIT", unit);
+        command
+    };
+    let figures: Value = serde_json::from_str(&stdout_of(bench("rounded"))).unwrap();
+    assert_eq!(figures["unit"], "rounded");
+    let refused = bench("neon").output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(message.starts_with("error: TINYSWEEP_BF16_UNIT: on this machine products in bf16 are not computed by `neon`"), "{message}");
+}

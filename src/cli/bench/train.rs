@@ -16,7 +16,7 @@ use tinysweep_proto::{
 use tinysweep_worker::{
     carry::Row,
     device::Device,
-    kernels::peak::fma_gflop_per_s,
+    kernels::{Bf16Unit, peak::fma_gflop_per_s},
     model::Model,
     random::{Stream, generator},
     trainer::Trainer,
@@ -86,6 +86,8 @@ struct Figures {
     shape: Shape,
     precision: Precision,
     device: String,
+    /// What computes products in bf16, where the CPU does.
+    unit: Option<&'static str>,
     threads: u16,
     /// Median over the steps, by the clock.
     ms_per_step: f64,
@@ -114,6 +116,7 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
         shape: args.shape,
         precision: args.precision,
         device: args.device.name.to_string(),
+        unit: args.precision.unit(&device),
         threads: args.threads,
         ms_per_step: wall,
         cpu_ms_per_step: cpu,
@@ -131,6 +134,15 @@ impl From<Precision> for config::Precision {
             Precision::F32 => Self::F32,
             Precision::Mixed => Self::Mixed,
             Precision::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+impl Precision {
+    fn unit(self, device: &Device) -> Option<&'static str> {
+        match self {
+            Self::Mixed | Self::Bf16 if device.is_cpu() => Some(Bf16Unit::in_use().name()),
+            _ => None,
         }
     }
 }
