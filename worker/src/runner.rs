@@ -17,6 +17,7 @@ use crate::{
     cost::{Cost, Meter, Power},
     data::Examples,
     device::Device,
+    kernels,
     report::{Directive, Report, Reporter, Wish, Work},
     state::TrainingState,
     train::{Outcome, Task, TrainError, train},
@@ -127,6 +128,8 @@ pub fn run(job: &Job, checkpoint: &Path, stop: StopFlag, listener: &mut dyn List
     let result = catch_unwind(AssertUnwindSafe(|| execute(job, checkpoint, &mut relay)));
     let result = result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref()))));
     let cost = relay.meter.finish(result.as_ref().map_or(relay.work, |outcome| outcome.work));
+    // The next job in this process may be of another shape, and is to have all the memory that its sweep allows.
+    kernels::release_memory();
     (result, cost)
 }
 

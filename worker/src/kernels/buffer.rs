@@ -10,6 +10,11 @@ use std::{
 /// By length, of all threads: what one has kept for the backward pass another may give back.
 static FREE: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
 
+/// Gives all free memory back to the system's allocator: what comes next has other lengths, and would find no use for it.
+pub fn release_memory() {
+    FREE.lock().unwrap_or_else(PoisonError::into_inner).clear();
+}
+
 /// Numbers from free memory, where they go back when this is dropped.
 #[derive(Debug)]
 pub struct Buffer(Vec<f32>);
@@ -69,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_length_is_used_again() {
+    fn a_length_is_used_again_until_free_memory_is_released() {
         // Lengths that no other test asks for meanwhile.
         const LENGTH: usize = 100_003;
         let mut first = Buffer::new(LENGTH);
@@ -80,5 +85,10 @@ mod tests {
         let second = Buffer::zeros(LENGTH);
         assert_eq!(second.as_ptr() as usize, place);
         assert!(second.iter().all(|&value| value == 0.0));
+        drop(second);
+        let is_kept = || FREE.lock().unwrap().get(&LENGTH).is_some_and(|free| !free.is_empty());
+        assert!(is_kept());
+        release_memory();
+        assert!(!is_kept());
     }
 }

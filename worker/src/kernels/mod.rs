@@ -28,6 +28,7 @@ mod vectorized;
 
 pub use attention_norm::AttentionNorm;
 pub use bf16::{Unit as Bf16Unit, UnitError as Bf16UnitError};
+pub use buffer::release_memory;
 pub use choice::plainly;
 pub use factors::Factors;
 pub use half::Half;
