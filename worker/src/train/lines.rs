@@ -21,13 +21,13 @@ pub(super) fn beginning(task: &Task, parameters: usize, first: usize) -> String 
     )
 }
 
-/// What products are computed in, and by what.
+/// What products are computed in, and where there is a choice by what.
 fn products(precision: Precision, is_cpu: bool) -> String {
-    let by = if is_cpu { Bf16Unit::in_use() } else { Bf16Unit::Rounded }.title();
+    let by = if is_cpu { format!(" ({})", Bf16Unit::in_use().title()) } else { String::new() };
     match precision {
         Precision::Auto | Precision::F32 => "in f32".into(),
-        Precision::Mixed => format!("in bf16 ({by}), with gradient in f32"),
-        Precision::Bf16 => format!("in bf16 ({by})"),
+        Precision::Mixed => format!("in bf16{by}, with gradient in f32"),
+        Precision::Bf16 => format!("in bf16{by}"),
     }
 }
 
