@@ -119,7 +119,7 @@ mod tests {
                 }
                 let furthest = |from: [f32; 35]| once.iter().zip(from).map(|(once, other)| (once - other).abs()).fold(0.0, f32::max);
                 // What lies otherwise is added up in another order.
-                assert!(furthest(many) < 1e-6, "{factors:?}");
+                assert!(furthest(many) < 1e-6 && furthest(from_turned) < 1e-6, "{factors:?}");
                 let off = furthest(exact);
                 let bound = if factors == Factors::F32 { 1e-6 } else { 0.05 };
                 assert!(off < bound && (off > 1e-4) == (factors == Factors::Bf16), "{factors:?}: {off}");

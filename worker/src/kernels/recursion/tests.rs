@@ -11,9 +11,19 @@ use crate::{
 /// How far an operation may be off, relative to the largest value: sums of matrix products are in another order, and norms multiply what
 /// that loses. Up to 1.3e-5 was seen in a gradient; a wrong formula is off by far more.
 const PRODUCTS: f32 = 1e-4;
-/// The same of one whose factors are rounded to bf16, in gradients at other places than the plain graph does. Where a norm is of a single
-/// value, up to 0.12 was seen.
-const ROUNDED: f32 = 0.2;
+/// The same of one whose factors are rounded to bf16, in gradients at other places than the plain graph does.
+const ROUNDED: f32 = 0.05;
+/// The same where norms are of a single value, in whose gradient most cancels out: up to 0.12 was seen.
+const ROUNDED_ALONE: f32 = 0.2;
+
+/// How far an operation on these factors may be off that norms `normed` values at once.
+fn bound(factors: Factors, normed: usize) -> f32 {
+    match factors {
+        Factors::F32 => PRODUCTS,
+        Factors::Bf16 if normed == 1 => ROUNDED_ALONE,
+        Factors::Bf16 => ROUNDED,
+    }
+}
 
 fn random(shape: &[usize], seed: u64) -> Var {
     random_within(3.0, shape, seed)
@@ -60,7 +70,7 @@ proptest! {
     #[test]
     fn swiglu_norm_is_the_plain_one(
         over in prop_oneof![Just(Over::Features), Just(Over::Positions)],
-        (factors, bound) in prop_oneof![Just((Factors::F32, PRODUCTS)), Just((Factors::Bf16, ROUNDED))],
+        factors in prop_oneof![Just(Factors::F32), Just(Factors::Bf16)],
         [batch, positions, width, inner] in [1..8usize, 1..23usize, 1..41usize, 1..37usize],
     ) {
         let outer = if over == Over::Features { width } else { positions };
@@ -69,7 +79,7 @@ proptest! {
         // So much that the gradient through the norm of a single value does not vanish.
         let eps = 0.5;
         check(
-            bound,
+            bound(factors, outer),
             &inputs,
             |x| twice(Half::SwiGlu(SwiGluNorm::new(over, [x[1].as_tensor().clone(), x[2].as_tensor().clone()], eps)?), factors, &x[0]),
             |x| {
@@ -84,7 +94,7 @@ proptest! {
         is_turned in any::<bool>(),
         [batch, positions, width] in [1..8usize, 1..23usize, 1..41usize],
         [heads, half_width] in [1..5usize, 1..9usize],
-        (factors, bound) in prop_oneof![Just((Factors::F32, PRODUCTS)), Just((Factors::Bf16, ROUNDED))],
+        factors in prop_oneof![Just(Factors::F32), Just(Factors::Bf16)],
     ) {
         let head_width = if is_turned { 2 * half_width } else { half_width };
         let rotary = is_turned.then(|| Rotary::new(positions, head_width, 1e4, &Device::Cpu).unwrap());
@@ -93,7 +103,7 @@ proptest! {
         let inputs = [&[random(&[batch, positions, width], 6)], &weights[..]].concat();
         let eps = 0.5;
         check(
-            bound,
+            bound(factors, width),
             &inputs,
             |x| {
                 let weights = [x[1].as_tensor().clone(), x[2].as_tensor().clone()];
