@@ -1,7 +1,7 @@
 //! The other half of a block in one operation: self-attention, its residual and the norm after it.
 //!
-//! Queries, keys and values of all tokens are one product; they are put together head by head, and turned to their positions on the way, so that each head of each example is a
-//! matrix of its own.
+//! Queries, keys and values of all tokens are one product; they are put together head by head, and turned to their positions on the way,
+//! so that each head of each example is a matrix of its own.
 
 use candle_core::{Result, Tensor};
 
@@ -13,7 +13,6 @@ use super::{
     matmul::{Matrix, multiply},
     norm,
     rotary::{Rotary, Tables},
-    slices::read,
     softmax,
     tally::Tally,
     vectorized,
@@ -44,19 +43,7 @@ impl AttentionNorm {
         Ok(Self { heads, tally: Tally::of(&qkv, &output)?, qkv, output, rotary, eps })
     }
 
-    /// The weights, made ready for the forward pass, or transposed for the backward pass. Products within a head are in f32 in any case.
-    pub(super) fn ready(&self, factors: Factors, is_transposed: bool) -> Result<[Weight; 2]> {
-        let ready = |weight: &Tensor| {
-            let (rows, columns) = weight.dims2()?;
-            read(weight, |weight| {
-                let weight = Matrix::by_rows(weight, rows, columns);
-                Weight::new(factors, if is_transposed { weight.t() } else { weight }, false)
-            })
-        };
-        Ok([ready(&self.qkv)?, ready(&self.output)?])
-    }
-
-    /// Turns `x` into the result, and gives what the backward pass needs.
+    /// Turns `x` into the result, and gives what the backward pass needs. Products within a head are in f32, whatever the weights are in.
     pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32]) -> Result<Kept> {
         let cut = Cut::new(self, dims)?;
         self.with_tables(|tables| cut.forward(x, weights, tables, self.eps as f32))

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{AttentionNorm, Factors, SwiGluNorm, attention_norm, factors::Weight, plain, swiglu_norm};
+use super::{AttentionNorm, Factors, Over, SwiGluNorm, attention_norm, factors::Weight, matmul::Matrix, plain, slices::read, swiglu_norm};
 
 /// How values lie: `[examples, positions, width]`.
 #[derive(Clone, Copy, Debug)]
@@ -50,10 +50,19 @@ impl Half {
 
     /// The weights, made ready for the forward pass, or transposed for the backward pass.
     pub(super) fn ready(&self, factors: Factors, is_transposed: bool) -> Result<[Weight; 2]> {
-        match self {
-            Self::Attention(half) => half.ready(factors, is_transposed),
-            Self::SwiGlu(half) => half.ready(factors, is_transposed),
-        }
+        // Where positions are mixed, what is multiplied lies by rows.
+        let (weights, by_rows) = match self {
+            Self::Attention(half) => ([&half.qkv, &half.output], false),
+            Self::SwiGlu(half) => ([&half.gate_up, &half.down], half.over == Over::Positions),
+        };
+        let ready = |weight: &Tensor| {
+            let (rows, columns) = weight.dims2()?;
+            read(weight, |weight| {
+                let weight = Matrix::by_rows(weight, rows, columns);
+                Weight::new(factors, if is_transposed { weight.t() } else { weight }, by_rows)
+            })
+        };
+        Ok([ready(weights[0])?, ready(weights[1])?])
     }
 
     /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.

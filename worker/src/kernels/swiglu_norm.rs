@@ -13,7 +13,6 @@ use super::{
     half::{Dims, Given},
     matmul::Matrix,
     norm,
-    slices::read,
     tally::Tally,
     vectorized,
 };
@@ -48,18 +47,6 @@ impl SwiGluNorm {
     /// When an operation fails.
     pub fn new(over: Over, [gate_up, down]: [Tensor; 2], eps: f64) -> Result<Self> {
         Ok(Self { over, tally: Tally::of(&gate_up, &down)?, gate_up, down, eps })
-    }
-
-    /// The weights, made ready for the forward pass, or transposed for the backward pass.
-    pub(super) fn ready(&self, factors: Factors, is_transposed: bool) -> Result<[Weight; 2]> {
-        let (outer, inner) = self.down.dims2()?;
-        let ready = |weight: &Tensor, rows, columns| {
-            read(weight, |weight| {
-                let weight = Matrix::by_rows(weight, rows, columns);
-                Weight::new(factors, if is_transposed { weight.t() } else { weight }, self.over == Over::Positions)
-            })
-        };
-        Ok([ready(&self.gate_up, 2 * inner, outer)?, ready(&self.down, outer, inner)?])
     }
 
     /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.
