@@ -80,7 +80,8 @@ pub async fn pass(shared: &Shared) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Who can be leased to: those who have room, and a worker of which something is about to end. Whoever leases holds [`Shared::dispatch`] from before this until the leases are handed out.
+/// Who can be leased to: those who have room, and `ending`, a worker of which something is about to end. Whoever leases holds
+/// [`Shared::dispatch`] from before this until the leases are handed out.
 pub fn room(shared: &Shared, ending: Option<&WorkerId>) -> Room {
     let Shared { machine, sessions, .. } = shared;
     Room { available: sessions.available(ending, machine.now_ms()), token: LeaseToken::from_random(machine.random()) }

@@ -259,7 +259,7 @@ impl Agent {
                 self.say_goodbye(&mut wire, &mut commands).await;
                 return SessionEnd::Left;
             }
-            // Waited for beside all else: a coordinator that takes nothing for a while keeps this side neither from leaving nor from noticing.
+            // Waited for beside all else: a coordinator that takes nothing keeps this side neither from leaving nor from noticing.
             let room = wire.room();
             tokio::select! {
                 biased; // what comes from the coordinator is bounded by what is said to it, so that nothing below waits for long

@@ -39,7 +39,8 @@ impl fmt::Display for SweepId {
     }
 }
 
-/// A worker: drawn at random by itself when it starts, the same over its reconnects. Shared, since plans, leases and logs name it over and over.
+/// A worker: drawn at random by itself when it starts, the same over its reconnects. Shared, since plans, leases and logs name it over and
+/// over.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerId(Arc<str>);
 

@@ -1,7 +1,7 @@
 //! What to do next: which replicate goes to which worker, and which attempts count as lost.
 //!
-//! [`assign`] is a function of what waits and who is available. Every decision carries its reason, which the store keeps; [`why_waiting`] says of what is not
-//! decided why not.
+//! [`assign`] is a function of what waits and who is available. Every decision carries its reason, which the store keeps; [`why_waiting`]
+//! says of what is not decided why not.
 
 mod explain;
 #[cfg(test)]
