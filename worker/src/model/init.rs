@@ -1,39 +1,194 @@
 //! Truncated normal numbers, as the reference draws its initial weights.
+//!
+//! A model of the published size has five million, which every trial waits for before its first step. So they are drawn in blocks, by loops
+//! that are compiled to vector instructions, with a logarithm that is off in its last bits. Where these could decide, be it how a number is
+//! rounded to f32 or on which side of the cut it is, the system's own logarithm is taken: the numbers are those that it gives throughout.
 
-use rand::{Rng, RngExt};
+use std::{array, ops::Range};
+
+use rand::Rng;
+
+use crate::kernels::{math::ln, vectorized};
 
 /// Standard deviation of a unit normal that is cut off at ±2.
 const STD_OF_CUT_NORMAL: f64 = 0.879_625_661_034_239_8;
+/// Where the normal is cut off.
+const CUT: f64 = 2.0;
+/// Points that are drawn at once.
+const POINTS: usize = 512;
+/// What a number by [`ln`] may be off by, as a part of it; it is off by less than a sixteenth of that.
+const SLACK: f64 = 1.0 / (1_u64 << 44) as f64;
 
-/// `count` numbers of a normal distribution that is cut off at two of its own standard deviations and scaled to have standard deviation
-/// `std` after the cut: none is larger than 2.2737·`std`. (This is JAX's variant, not PyTorch's `trunc_normal_`.)
-pub fn truncated_normal(count: usize, std: f64, rng: &mut impl Rng) -> Vec<f32> {
-    let scale = std / STD_OF_CUT_NORMAL;
-    (0..count).map(|_| (scale * cut_normal(rng)) as f32).collect()
+/// Numbers of a unit normal distribution within [`CUT`], by Marsaglia's polar method, in an order that follows from the generator alone.
+pub struct CutNormals<'a, R> {
+    rng: &'a mut R,
+    bytes: [u8; 16 * POINTS],
+    /// Points of the square from −1 to 1: first coordinates, and squares of the distances from its middle.
+    xs: [f64; POINTS],
+    squares: [f64; POINTS],
+    /// The normal that each point gives; not a number where it gives none.
+    candidates: [f64; POINTS],
+    /// Those within the cut, and the points that they are of.
+    normals: [f64; POINTS],
+    points: [usize; POINTS],
+    /// Of these the ones that nobody has taken yet.
+    waiting: Range<usize>,
 }
 
-/// One unit normal number within ±2: draws pairs by Marsaglia's polar method until one falls within.
-fn cut_normal(rng: &mut impl Rng) -> f64 {
-    loop {
-        let (u, v) = (rng.random::<f64>() * 2.0 - 1.0, rng.random::<f64>() * 2.0 - 1.0);
-        let s = u * u + v * v;
-        if s > 0.0 && s < 1.0 {
-            let normal = u * (-2.0 * s.ln() / s).sqrt();
-            if normal.abs() <= 2.0 {
-                return normal;
+impl<'a, R: Rng> CutNormals<'a, R> {
+    /// Draws from `rng`, of which it may take more than the numbers need.
+    pub fn new(rng: &'a mut R) -> Self {
+        let zeros = [0.0; POINTS];
+        Self {
+            rng,
+            bytes: [0; 16 * POINTS],
+            xs: zeros,
+            squares: zeros,
+            candidates: zeros,
+            normals: zeros,
+            points: array::from_fn(|point| point),
+            waiting: 0..0,
+        }
+    }
+
+    /// The next `count` numbers, scaled to have standard deviation `std` after the cut: none is larger than 2.2737·`std`. (This is JAX's
+    /// variant, not PyTorch's `trunc_normal_`.)
+    pub fn take(&mut self, count: usize, std: f64) -> Vec<f32> {
+        let mut numbers = vec![0.0; count];
+        let mut rest = numbers.as_mut_slice();
+        while !rest.is_empty() {
+            if self.waiting.is_empty() {
+                self.draw();
+            }
+            let (next, after) = rest.split_at_mut(rest.len().min(self.waiting.len()));
+            self.fill(next, std / STD_OF_CUT_NORMAL);
+            rest = after;
+        }
+        numbers
+    }
+
+    /// Takes as many as `numbers` are, of those that wait.
+    fn fill(&mut self, numbers: &mut [f32], scale: f64) {
+        let taken = self.waiting.start..self.waiting.start + numbers.len();
+        self.waiting.start = taken.end;
+        let normals = &self.normals[taken.clone()];
+        let is_sure = vectorized(
+            #[inline(always)]
+            || {
+                let mut is_sure = true;
+                for (number, normal) in numbers.iter_mut().zip(normals) {
+                    let scaled = scale * normal;
+                    *number = (scaled * (1.0 - SLACK)) as f32;
+                    is_sure &= *number == (scaled * (1.0 + SLACK)) as f32;
+                }
+                is_sure
+            },
+        );
+        if !is_sure {
+            for (number, point) in numbers.iter_mut().zip(&self.points[taken]) {
+                *number = (scale * normal_of(self.xs[*point], self.squares[*point])) as f32;
             }
         }
     }
+
+    /// Draws a block.
+    fn draw(&mut self) {
+        self.rng.fill_bytes(&mut self.bytes);
+        if self.find_candidates() {
+            let points = self.candidates.iter_mut().zip(&self.xs).zip(&self.squares);
+            points.for_each(|((candidate, x), square)| *candidate = normal_of(*x, *square));
+        }
+        let mut count = 0;
+        for (point, candidate) in self.candidates.iter().enumerate() {
+            // Without a branch, which would be guessed wrong for every fourth.
+            (self.normals[count], self.points[count]) = (*candidate, point);
+            count += usize::from(candidate.abs() <= CUT);
+        }
+        self.waiting = 0..count;
+    }
+
+    /// Turns bytes into points, and these into candidates. Says whether one is so close to the cut that its last bits decide on which side.
+    fn find_candidates(&mut self) -> bool {
+        let Self { bytes, xs, squares, candidates, .. } = self;
+        vectorized(
+            #[inline(always)]
+            || {
+                let mut is_close = false;
+                let points = xs.iter_mut().zip(squares).zip(candidates);
+                for (bytes, ((x, square), candidate)) in bytes.as_chunks::<8>().0.as_chunks::<2>().0.iter().zip(points) {
+                    let y = coordinate(bytes[1]);
+                    *x = coordinate(bytes[0]);
+                    *square = *x * *x + y * y;
+                    *candidate = *x * (-2.0 * ln(*square) / *square).sqrt();
+                    // Points outside of the circle have a logarithm that gives no number; the one in the middle has none.
+                    *candidate = if *square > 0.0 && *square < 1.0 { *candidate } else { f64::NAN };
+                    is_close |= (candidate.abs() - CUT).abs() < CUT * SLACK;
+                }
+                is_close
+            },
+        )
+    }
+}
+
+/// From −1 to 1: twice what `rand` makes of these bytes, which is from 0 to 1, less 1. None of that is rounded.
+#[inline(always)]
+fn coordinate(bytes: [u8; 8]) -> f64 {
+    (u64::from_le_bytes(bytes) >> 11) as f64 * (1.0 / (1_u64 << 52) as f64) - 1.0
+}
+
+/// The normal that a point gives, by the system's logarithm; not a number where it gives none.
+fn normal_of(x: f64, square: f64) -> f64 {
+    if square > 0.0 && square < 1.0 { x * (-2.0 * square.ln() / square).sqrt() } else { f64::NAN }
 }
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
+
     use super::*;
     use crate::random::{Stream, generator};
 
+    /// One number after the other, as their definition says.
+    fn one_by_one(count: usize, std: f64, rng: &mut impl Rng) -> Vec<f32> {
+        let mut next = || loop {
+            let (x, y) = (rng.random::<f64>() * 2.0 - 1.0, rng.random::<f64>() * 2.0 - 1.0);
+            let normal = normal_of(x, x * x + y * y);
+            if normal.abs() <= CUT {
+                return (std / STD_OF_CUT_NORMAL * normal) as f32;
+            }
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_definition_however_many_are_taken_at_once() {
+        let (mut rng, mut same) = (generator(7, Stream::Weights), generator(7, Stream::Weights));
+        let mut normals = CutNormals::new(&mut rng);
+        for (count, std) in [(1, 1.0), (0, 1.0), (1000, 0.3), (3, 1e-3), (511, 0.044), (512, 7.0), (3_000_000, 0.05)] {
+            assert!(normals.take(count, std) == one_by_one(count, std, &mut same), "{count} numbers of {std}");
+        }
+    }
+
+    #[test]
+    fn where_the_last_bits_decide_the_definition_does() {
+        let mut rng = generator(7, Stream::Weights);
+        let mut normals = CutNormals::new(&mut rng);
+        normals.draw();
+        // A scale by which the first number lies in the middle between two of f32, so that a bit more or less rounds it to either.
+        let (x, square) = (normals.xs[normals.points[0]], normals.squares[normals.points[0]]);
+        let middle = f64::from(1.0_f32) + f64::from(f32::EPSILON) / 2.0;
+        for bits in 0..64 {
+            let scale = f64::from_bits((middle / normal_of(x, square)).to_bits() + bits - 32);
+            let mut number = [0.0];
+            normals.waiting.start = 0;
+            normals.fill(&mut number, scale);
+            assert_eq!(number[0], (scale * normal_of(x, square)) as f32, "{bits}");
+        }
+    }
+
     #[test]
     fn moments_and_bound() {
-        let numbers = truncated_normal(200_000, 0.5, &mut generator(3, Stream::Weights));
+        let numbers = CutNormals::new(&mut generator(3, Stream::Weights)).take(200_000, 0.5);
         let mean = numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / 200_000.0;
         let std = (numbers.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / 200_000.0).sqrt();
         let largest = numbers.iter().fold(0f32, |most, x| most.max(x.abs()));

@@ -9,7 +9,7 @@ use tinysweep_proto::{
     dataset::DataShape,
 };
 
-use super::{init::truncated_normal, latents::state_names};
+use super::{init::CutNormals, latents::state_names};
 
 /// What happens to a tensor in training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,15 +59,16 @@ pub struct Parameters {
 const Q_BIAS: f32 = -5.0;
 
 impl Parameters {
-    /// Draws initial weights. They follow from the generator's state alone.
+    /// Draws initial weights. They follow from the generator's state alone, of which nothing else should be drawn later.
     ///
     /// # Errors
     /// When a tensor cannot be made.
     pub fn init(config: &TrialConfig, shape: &DataShape, rng: &mut impl Rng) -> Result<Self> {
+        let mut normals = CutNormals::new(rng);
         let entries = layout(config, shape).into_iter().map(|slot| {
             let count = slot.shape.iter().product();
             let values = match slot.start {
-                Start::Normal(std) => truncated_normal(count, std, rng),
+                Start::Normal(std) => normals.take(count, std),
                 Start::Constant(value) => vec![value; count],
             };
             Ok(Entry { var: Var::from_vec(values, slot.shape, &Device::Cpu)?, name: slot.name, role: slot.role })
