@@ -1,5 +1,7 @@
 //! How training talks to whoever runs it.
 
+use crate::model::Model;
+
 /// What training says of itself every so often.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
@@ -77,6 +79,11 @@ pub trait Reporter {
     fn wish(&mut self, is_end: bool) -> Wish {
         let _ = is_end;
         Wish::Nothing
+    }
+
+    /// Takes the trained model, before it is measured on the whole test set.
+    fn trained(&mut self, model: &Model) {
+        let _ = model;
     }
 
     /// Takes the state after `step` steps, from which training can go on elsewhere.

@@ -13,11 +13,12 @@ use std::{
 use tinysweep_proto::config::TrialConfig;
 
 use crate::{
-    checkpoint,
+    checkpoint::{CheckpointError, Saving},
     cost::{Cost, Meter, Power},
     data::Examples,
     device::Device,
     kernels,
+    model::Model,
     report::{Directive, Report, Reporter, Wish, Work},
     state::TrainingState,
     train::{Outcome, Task, TrainError, train},
@@ -65,7 +66,7 @@ pub enum JobError {
     Train(TrainError),
     /// The result is there, but could not be kept.
     #[error(transparent)]
-    Checkpoint(#[from] checkpoint::CheckpointError),
+    Checkpoint(#[from] CheckpointError),
     /// A defect in the trainer.
     #[error("the trainer panicked: {0}")]
     Panic(String),
@@ -124,8 +125,8 @@ pub trait Listener {
 pub fn run(job: &Job, checkpoint: &Path, stop: StopFlag, listener: &mut dyn Listener) -> (Result<Outcome, JobError>, Cost) {
     let meter = Meter::start(&job.device, job.power);
     let (last_state, work) = (Instant::now(), Work::default());
-    let mut relay = Relay { stop, listener, states: job.states, last_state, is_evaluated: false, meter, work };
-    let result = catch_unwind(AssertUnwindSafe(|| execute(job, checkpoint, &mut relay)));
+    let mut relay = Relay { stop, listener, states: job.states, last_state, is_evaluated: false, checkpoint, saving: None, meter, work };
+    let result = catch_unwind(AssertUnwindSafe(|| execute(job, &mut relay)));
     let result = result.unwrap_or_else(|panic| Err(JobError::Panic(panic_message(panic.as_ref()))));
     let cost = relay.meter.finish(result.as_ref().map_or(relay.work, |outcome| outcome.work));
     // The next job in this process may be of another shape, and is to have all the memory that its sweep allows.
@@ -133,12 +134,13 @@ pub fn run(job: &Job, checkpoint: &Path, stop: StopFlag, listener: &mut dyn List
     (result, cost)
 }
 
-fn execute(job: &Job, checkpoint: &Path, reporter: &mut dyn Reporter) -> Result<Outcome, JobError> {
+fn execute(job: &Job, relay: &mut Relay) -> Result<Outcome, JobError> {
     let task = Task { config: &job.config, seed: job.seed, train: &job.train, test: &job.test, device: &job.device };
-    let outcome = train(task, job.resume.as_ref(), reporter)?;
-    checkpoint::save(checkpoint, &outcome.model, &job.config, job.train.task)?;
+    let outcome = train(task, job.resume.as_ref(), relay)?;
+    let saving = relay.saving.take().unwrap_or_else(|| Saving::begin(relay.checkpoint, &outcome.model))?;
+    saving.finish(&job.config, job.train.task)?;
     if let Some(votes) = &outcome.votes {
-        votes.save(checkpoint)?;
+        votes.save(relay.checkpoint)?;
     }
     Ok(outcome)
 }
@@ -150,6 +152,9 @@ struct Relay<'a> {
     last_state: Instant,
     /// An evaluation has ended since a state was last asked for.
     is_evaluated: bool,
+    /// The folder of the model, and the model on its way there.
+    checkpoint: &'a Path,
+    saving: Option<Result<Saving, CheckpointError>>,
     meter: Meter,
     /// As it was reported last.
     work: Work,
@@ -184,6 +189,10 @@ impl Reporter for Relay<'_> {
 
     fn say(&mut self, line: String) {
         self.listener.line(line);
+    }
+
+    fn trained(&mut self, model: &Model) {
+        self.saving = Some(Saving::begin(self.checkpoint, model));
     }
 
     fn state(&mut self, step: usize, bytes: Vec<u8>) {

@@ -5,14 +5,15 @@
 mod import;
 mod pickle;
 pub mod pytorch;
+mod saving;
 pub mod settings;
 mod shapes;
 mod view;
 
 pub use import::{ImportRequest, Imported, PuzzleTable, import};
+pub use saving::Saving;
 
 use std::{
-    collections::BTreeMap,
     io::{Read, Write},
     path::{Path, PathBuf},
 };
@@ -86,17 +87,7 @@ pub struct Checkpoint {
 /// # Errors
 /// When a file cannot be written.
 pub fn save(dir: &Path, model: &Model, config: &TrialConfig, task: Task) -> Result<(), CheckpointError> {
-    std::fs::create_dir_all(dir).map_err(|source| CheckpointError::Write { path: dir.to_owned(), source })?;
-    let tensors: BTreeMap<_, _> =
-        model.parameters().entries().iter().map(|entry| (entry.name.as_str(), entry.var.as_detached_tensor())).collect();
-    let path = dir.join(WEIGHTS);
-    let weights = safetensors::serialize(&tensors, None)
-        .map_err(|error| CheckpointError::Write { path: path.clone(), source: std::io::Error::other(error) })?;
-    write(&path, &weights)?;
-    let description =
-        serde_json::to_vec_pretty(&Description { task, puzzle_identifiers: model.shape().puzzle_identifiers, config: config.clone() })
-            .expect("a struct of numbers and enums has a JSON form");
-    write(&dir.join(DESCRIPTION), &description)
+    Saving::begin(dir, model)?.finish(config, task)
 }
 
 /// Reads the checkpoint in the folder `dir`.

@@ -233,6 +233,7 @@ impl<'a> Run<'a> {
 
     fn outcome(mut self) -> Result<Outcome, TrainError> {
         let model = self.trainer.averaged_model()?;
+        self.progress.trained(&model);
         let whole: Vec<Item> = self.task.test.items().collect();
         let evaluation = self.measure(&model, &whole)?;
         let metrics = evaluation.metrics();

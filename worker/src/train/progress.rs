@@ -7,6 +7,7 @@ use tinysweep_proto::{config::TrialConfig, dataset::DataShape};
 use super::{TrainError, WINDOWS, labour::Labour, lines};
 use crate::{
     loss::Score,
+    model::Model,
     report::{Directive, Evaluated, Report, Reporter, Wish},
     state::{StateError, TrainingState},
     trainer::{Ended, Step, Trainer},
@@ -170,6 +171,11 @@ impl<'a> Progress<'a> {
         let a_step = (done > 0).then(|| self.started.elapsed().as_secs_f64() / done as f64);
         let seconds_left = a_step.map(|seconds| seconds * (self.total_steps - step) as f64);
         self.send(&Report { step, total_steps: self.total_steps, points, seconds_left, evaluation: None, work: self.labour.done() })
+    }
+
+    /// Shows the trained model.
+    pub(super) fn trained(&mut self, model: &Model) {
+        self.reporter.trained(model);
     }
 
     /// Says something to people.
