@@ -6,17 +6,22 @@
 //! As bytes it is a safetensors file: one-dimensional F32 and U32 tensors, and [`Facts`] as JSON under `facts` in its metadata. It comes back
 //! over the network, so that nothing in it is believed: every part checks what it takes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use candle_core::{Tensor, Var};
 use rand_chacha::ChaCha8Rng;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::slices;
 
 /// Changes with the meaning of what is stored; another one is refused.
 const VERSION: u32 = 2;
+/// Bytes of a number.
+const WORD_BYTES: usize = 4;
 
 /// A state of training.
 #[derive(Clone, Debug, PartialEq)]
@@ -167,18 +172,12 @@ impl TrainingState {
 
     /// The state as a safetensors file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let bytes = |values: &mut dyn Iterator<Item = [u8; 4]>| values.flatten().collect::<Vec<u8>>();
-        let floats =
-            self.floats.iter().map(|(name, values)| (name, Dtype::F32, values.len(), bytes(&mut values.iter().map(|v| v.to_le_bytes()))));
+        let floats = self.floats.iter().map(|(name, values)| (name, Array { shape: [values.len()], numbers: Numbers::Floats(values) }));
         let integers =
-            self.integers.iter().map(|(name, values)| (name, Dtype::U32, values.len(), bytes(&mut values.iter().map(|v| v.to_le_bytes()))));
-        let arrays: Vec<_> = floats.chain(integers).collect();
-        let views = arrays.iter().map(|(name, dtype, len, bytes)| {
-            (name.as_str(), TensorView::new(*dtype, vec![*len], bytes).expect("four bytes were written for each number"))
-        });
+            self.integers.iter().map(|(name, values)| (name, Array { shape: [values.len()], numbers: Numbers::Integers(values) }));
         let facts = serde_json::to_string(&self.facts).expect("numbers and texts have a JSON form");
         let metadata = HashMap::from([("facts".to_owned(), facts)]);
-        safetensors::serialize(views, Some(metadata)).expect("arrays with names of their own can be written")
+        safetensors::serialize(floats.chain(integers), Some(metadata)).expect("arrays with names of their own can be written")
     }
 
     /// A state from the bytes of [`to_bytes`](Self::to_bytes).
@@ -197,7 +196,7 @@ impl TrainingState {
         let mut state = Self::new(facts);
         let file = SafeTensors::deserialize(bytes).map_err(|error| malformed(error.to_string()))?;
         for (name, view) in file.iter() {
-            let words = view.data().chunks_exact(4).map(|word| <[u8; 4]>::try_from(word).expect("a chunk has four bytes"));
+            let words = view.data().as_chunks::<WORD_BYTES>().0.iter().copied();
             match view.dtype() {
                 Dtype::F32 => _ = state.floats.insert(name.to_owned(), words.map(f32::from_le_bytes).collect()),
                 Dtype::U32 => _ = state.integers.insert(name.to_owned(), words.map(u32::from_le_bytes).collect()),
@@ -206,6 +205,47 @@ impl TrainingState {
         }
         Ok(state)
     }
+}
+
+/// One array of a state, as it is written into a file: as bytes there are no two at once.
+struct Array<'a> {
+    shape: [usize; 1],
+    numbers: Numbers<'a>,
+}
+
+enum Numbers<'a> {
+    Floats(&'a [f32]),
+    Integers(&'a [u32]),
+}
+
+impl View for Array<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.numbers {
+            Numbers::Floats(_) => Dtype::F32,
+            Numbers::Integers(_) => Dtype::U32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self.numbers {
+            Numbers::Floats(values) => bytes_of(values, |value| value.to_le_bytes()).into(),
+            Numbers::Integers(values) => bytes_of(values, |value| value.to_le_bytes()).into(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape[0] * WORD_BYTES
+    }
+}
+
+fn bytes_of<T: Copy>(values: &[T], word: impl Fn(T) -> [u8; WORD_BYTES]) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * WORD_BYTES];
+    bytes.as_chunks_mut().0.iter_mut().zip(values).for_each(|(bytes, value)| *bytes = word(*value));
+    bytes
 }
 
 fn find<'a, T>(arrays: &'a BTreeMap<String, Vec<T>>, name: &str, count: Option<usize>) -> Result<&'a [T], StateError> {

@@ -1,10 +1,11 @@
 //! The process of one slot: trains what it is told to, one attempt after the other, and never outlives its worker.
 //!
 //! Data stay in memory from one attempt to the next. Standard input is read by a thread of its own, so that orders are heard while a step is
-//! computed; its end is the worker's, and ends the process there and then.
+//! computed; its end is the worker's, and ends the process there and then. Standard output is written by another, so that training goes on
+//! while a state of it leaves.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
     process,
     sync::mpsc,
     thread,
@@ -36,6 +37,9 @@ use crate::{
 
 /// What the reading thread hands over: a lease, the state to go on from, and the flag that later orders raise.
 type Errand = (Lease, Option<Vec<u8>>, StopFlag);
+
+/// Frames, or states, that wait to be written. As training goes on it may get so far ahead, and no further.
+const UNWRITTEN: usize = 16;
 
 /// An attempt that has no result.
 #[derive(Debug, thiserror::Error)]
@@ -95,7 +99,9 @@ pub fn serve(folders: Folders, device: Device, power: Power) -> io::Result<()> {
             |()| 0,
         ));
     })?;
-    let mut slot = Slot { library: Library::new(folders.clone()), folders, device, power };
+    let (frames, unwritten) = mpsc::sync_channel(UNWRITTEN);
+    thread::Builder::new().name("voice".into()).spawn(move || write(&mut io::stdout().lock(), unwritten))?;
+    let mut slot = Slot { library: Library::new(folders.clone()), folders, device, power, frames };
     taken.into_iter().for_each(|errand| slot.attend(errand));
     Ok(())
 }
@@ -120,11 +126,22 @@ fn listen(input: &mut impl Read, errands: &mpsc::Sender<Errand>) -> Result<(), F
     Ok(())
 }
 
+/// Writes what is said. Nobody who listens any more is the end of the worker, and so of this process.
+fn write(output: &mut impl Write, unwritten: mpsc::Receiver<Vec<u8>>) {
+    for bytes in unwritten {
+        if output.write_all(&bytes).and_then(|()| output.flush()).is_err() {
+            process::exit(0);
+        }
+    }
+}
+
 struct Slot {
     folders: Folders,
     device: Device,
     power: Power,
     library: Library,
+    /// Bytes for standard output.
+    frames: mpsc::SyncSender<Vec<u8>>,
 }
 
 impl Slot {
@@ -132,7 +149,9 @@ impl Slot {
     fn attend(&mut self, (lease, resume, stop): Errand) {
         let attempt = lease.attempt.clone().unwrap_or_default();
         let checkpoint = self.folders.checkpoint(&attempt);
-        let mut voice = Voice::new(attempt.clone(), io::stdout());
+        let frames = self.frames.clone();
+        // Where they cannot be written any more, this process is about to end.
+        let mut voice = Voice::new(attempt.clone(), move |bytes| _ = frames.send(bytes));
         let (result, cost) = match self.job(lease, resume) {
             Ok(job) => {
                 let (result, cost) = runner::run(&job, &checkpoint, stop, &mut voice);

@@ -93,9 +93,12 @@ impl Framed for Said {
         match self {
             Self::Event(event) => {
                 let message = WorkerEvent { seq: 0, event: Some(event.clone()) };
-                put(bytes, kind::EVENT, &[&message.encode_to_vec()]);
+                put(bytes, kind::EVENT, &message.encode_to_vec());
             }
-            Self::State { step, bytes: state } => put(bytes, kind::STATE, &[&step.to_le_bytes(), state]),
+            Self::State { step, bytes: state } => {
+                bytes.extend(state_head(*step, state.len()));
+                bytes.extend(state);
+            }
         }
     }
 
@@ -128,8 +131,8 @@ impl Framed for Said {
 impl Framed for Told {
     fn put(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Resume(state) => put(bytes, kind::RESUME, &[state]),
-            Self::Start(lease) => put(bytes, kind::START, &[&lease.encode_to_vec()]),
+            Self::Resume(state) => put(bytes, kind::RESUME, state),
+            Self::Start(lease) => put(bytes, kind::START, &lease.encode_to_vec()),
             Self::HandBack => put(bytes, kind::HAND_BACK, &[]),
             Self::Stop => put(bytes, kind::STOP, &[]),
         }
@@ -155,12 +158,19 @@ impl Framed for Told {
     }
 }
 
-fn put(bytes: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    bytes.reserve(HEAD_BYTES + length);
-    bytes.push(kind);
-    bytes.extend_from_slice(&(length as u64).to_le_bytes());
-    parts.iter().for_each(|part| bytes.extend_from_slice(part));
+fn put(bytes: &mut Vec<u8>, kind: u8, content: &[u8]) {
+    bytes.extend(head(kind, content.len()));
+    bytes.extend(content);
+}
+
+/// What comes before the content of a frame.
+fn head(kind: u8, length: usize) -> Vec<u8> {
+    [&[kind][..], &(length as u64).to_le_bytes()].concat()
+}
+
+/// What comes before a state of `length` bytes in its frame.
+pub fn state_head(step: u64, length: usize) -> Vec<u8> {
+    [head(kind::STATE, STEP_BYTES + length), step.to_le_bytes().to_vec()].concat()
 }
 
 fn senseless(kind: u8, problem: impl ToString) -> FrameError {
@@ -213,7 +223,7 @@ mod tests {
     }
 
     fn head(kind: u8, length: u64) -> Vec<u8> {
-        [&[kind][..], &length.to_le_bytes()].concat()
+        super::head(kind, length as usize)
     }
 
     fn attempt() -> Option<AttemptRef> {

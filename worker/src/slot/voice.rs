@@ -1,15 +1,13 @@
 //! What the process of a slot has to say, as events of its attempt, in frames.
 
 use std::{
-    io::Write,
     path::Path,
-    process,
     time::{Duration, Instant},
 };
 
 use tinysweep_proto::v1::{AttemptRef, Completed, MetricPoint, Progress, Series, worker_event::Event};
 
-use super::protocol::Framed;
+use super::protocol::{Framed, state_head};
 use crate::{
     assignment::{Said, log_line},
     cost::{Cost, cost_message, with_cost},
@@ -23,19 +21,19 @@ use crate::{
 const GATHERING: Duration = Duration::from_millis(20);
 
 /// Speaks for one attempt.
-pub struct Voice<W> {
+pub struct Voice<S> {
     attempt: AttemptRef,
-    output: W,
-    /// Frames that are not written yet.
+    say: S,
+    /// Frames that are not said yet.
     waiting: Vec<u8>,
-    /// When frames were last written.
+    /// When frames were last said.
     spoke: Option<Instant>,
 }
 
-impl<W: Write> Voice<W> {
-    /// Writes to `output`.
-    pub const fn new(attempt: AttemptRef, output: W) -> Self {
-        Self { attempt, output, waiting: Vec::new(), spoke: None }
+impl<S: FnMut(Vec<u8>)> Voice<S> {
+    /// Gives bytes of frames to `say`, which must not block for long.
+    pub const fn new(attempt: AttemptRef, say: S) -> Self {
+        Self { attempt, say, waiting: Vec::new(), spoke: None }
     }
 
     /// Says how the attempt has ended, and what it has cost where it ever began.
@@ -44,37 +42,33 @@ impl<W: Write> Voice<W> {
         self.speak();
     }
 
-    fn say(&mut self, event: Event) {
+    fn event(&mut self, event: Event) {
         Said::Event(event).put(&mut self.waiting);
         if self.spoke.is_none_or(|spoke| spoke.elapsed() >= GATHERING) {
             self.speak();
         }
     }
 
-    /// Writes what waits. Nobody who listens any more is the end of the worker, and so of this process.
     fn speak(&mut self) {
-        if self.output.write_all(&self.waiting).and_then(|()| self.output.flush()).is_err() {
-            process::exit(0);
-        }
-        self.waiting.clear();
+        (self.say)(std::mem::take(&mut self.waiting));
         self.spoke = Some(Instant::now());
     }
 }
 
-impl<W: Write> Listener for Voice<W> {
+impl<S: FnMut(Vec<u8>)> Listener for Voice<S> {
     fn report(&mut self, report: &Report, cost: &Cost) {
-        self.say(progress(&self.attempt, report, cost));
+        self.event(progress(&self.attempt, report, cost));
     }
 
     fn line(&mut self, line: String) {
-        self.say(log_line(&self.attempt, line));
+        self.event(log_line(&self.attempt, line));
     }
 
     fn state(&mut self, step: usize, bytes: Vec<u8>) {
-        Said::State { step: step as u64, bytes }.put(&mut self.waiting);
+        // It may be large, and is not copied into a frame.
+        self.waiting.extend(state_head(step as u64, bytes.len()));
         self.speak();
-        // A state may be large, and the next one is minutes away.
-        self.waiting = Vec::new();
+        (self.say)(bytes);
     }
 }
 
@@ -114,7 +108,7 @@ mod tests {
     fn quick_reports_go_out_together_and_an_end_takes_all_along() {
         let attempt = AttemptRef { sweep: "s".into(), ..AttemptRef::default() };
         let mut written = Vec::new();
-        let mut voice = Voice::new(attempt.clone(), &mut written);
+        let mut voice = Voice::new(attempt.clone(), |frames| written.extend(frames));
         let report = |step| Report { step, points: vec![("train/lm_loss".into(), 0.1)], ..Report::default() };
         let cost = |joules| Cost { energy: Energy { joules, is_measured: false }, ..Cost::default() };
         voice.report(&report(1), &cost(1.0));
