@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use rand::RngExt;
 use serde::Serialize;
+use tinysweep_proto::config::TrialConfig;
 use tinysweep_worker::{
     kernels::slices,
     loss::most_likely,
@@ -15,7 +16,10 @@ use tinysweep_worker::{
     random::{Stream, generator},
 };
 
-use super::{figures, process, train::Shape};
+use super::{
+    figures, process,
+    train::{Precision, Shape},
+};
 use crate::{
     cli::device::DeviceArgs,
     environment,
@@ -35,6 +39,9 @@ pub struct InferenceArgs {
     /// Supervision steps of an answer
     #[arg(long, env = "TINYSWEEP_BENCH_SUPERVISION_STEPS", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     supervision_steps: u32,
+    /// What products by the blocks' weights are computed in; `mixed` is as `bf16` where nothing is learned
+    #[arg(long, value_enum, env = "TINYSWEEP_BENCH_PRECISION", default_value = "f32")]
+    precision: Precision,
     #[command(flatten)]
     device: DeviceArgs,
     /// Compute threads
@@ -54,7 +61,10 @@ struct Figures {
     shape: Shape,
     batch: u32,
     supervision_steps: u32,
+    precision: Precision,
     device: String,
+    /// What computes products in bf16, where the CPU does.
+    unit: Option<&'static str>,
     threads: u16,
     /// Of the whole batch, from its tokens to its answer, by the clock: at a batch of 1 the latency of a puzzle.
     answer_ms_p50: f64,
@@ -72,6 +82,7 @@ pub fn execute(args: &InferenceArgs) -> Result<(), Failure> {
     environment::ensure_threads(args.threads.into())?;
     let (config, shape) = args.shape.model();
     let device = args.device.open()?;
+    let config = TrialConfig { precision: args.precision.into(), ..config };
     let model = Model::init(&config, shape, &mut generator(0, Stream::Weights))?.to_device(&device)?;
     let mut rng = generator(0, Stream::Data);
     let (batch, steps) = (args.batch as usize, args.supervision_steps as usize);
@@ -90,7 +101,9 @@ pub fn execute(args: &InferenceArgs) -> Result<(), Failure> {
         shape: args.shape,
         batch: args.batch,
         supervision_steps: args.supervision_steps,
+        precision: args.precision,
         device: args.device.name.to_string(),
+        unit: args.precision.unit(&device),
         threads: args.threads,
         answer_ms_p50: median,
         answer_ms_p99: figures::percentile(&mut wall, 0.99),

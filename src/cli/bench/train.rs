@@ -71,7 +71,7 @@ pub enum Shape {
 
 #[derive(Clone, Copy, Debug, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-enum Precision {
+pub enum Precision {
     /// 32-bit floats
     F32,
     /// bf16 in the calls without gradient, f32 in those with it
@@ -139,7 +139,8 @@ impl From<Precision> for config::Precision {
 }
 
 impl Precision {
-    fn unit(self, device: &Device) -> Option<&'static str> {
+    /// What computes products in bf16, where the CPU does.
+    pub fn unit(self, device: &Device) -> Option<&'static str> {
         match self {
             Self::Mixed | Self::Bf16 if device.is_cpu() => Some(Bf16Unit::in_use().name()),
             _ => None,
