@@ -29,7 +29,7 @@ pub struct AttentionNorm {
     pub(super) output: Tensor,
     pub(super) rotary: Option<Rotary>,
     pub(super) eps: f64,
-    /// Where the weights' gradients are added up, if they are variables on the CPU.
+    /// Where the weights' gradients are added up, if they are variables.
     pub(super) tally: Option<Tally>,
 }
 
@@ -41,6 +41,19 @@ impl AttentionNorm {
     /// When an operation fails.
     pub fn new(heads: usize, [qkv, output]: [Tensor; 2], rotary: Option<Rotary>, eps: f64) -> Result<Self> {
         Ok(Self { heads, tally: Tally::of(&qkv, &output)?, qkv, output, rotary, eps })
+    }
+
+    /// The width of a head, where the weights and the rotary tables fit the values.
+    pub(super) fn checked_head_width(&self, Dims { positions, width, .. }: Dims) -> Result<usize> {
+        let (outer, inner) = self.output.dims2()?;
+        if width != outer || self.qkv.dims() != [PARTS * inner, outer] || inner % self.heads != 0 {
+            let (qkv, output) = (self.qkv.shape(), self.output.shape());
+            candle_core::bail!("weights of {qkv:?} and {output:?} are not for {} heads on {width} values", self.heads);
+        }
+        if self.rotary.as_ref().is_some_and(|rotary| rotary.positions() != positions) {
+            candle_core::bail!("the rotary tables are not for {positions} positions");
+        }
+        Ok(inner / self.heads)
     }
 
     /// Turns `x` into the result, and gives what the backward pass needs. Products within a head are in f32, whatever the weights are in.
@@ -113,15 +126,8 @@ struct Cut {
 impl Cut {
     fn new(half: &AttentionNorm, dims: Dims) -> Result<Self> {
         let Dims { examples, positions, width } = dims;
-        let (outer, inner) = half.output.dims2()?;
-        if width != outer || half.qkv.dims() != [PARTS * inner, outer] || inner % half.heads != 0 {
-            let (qkv, output) = (half.qkv.shape(), half.output.shape());
-            candle_core::bail!("weights of {qkv:?} and {output:?} are not for {} heads on {width} values", half.heads);
-        }
-        if half.rotary.as_ref().is_some_and(|rotary| rotary.positions() != positions) {
-            candle_core::bail!("the rotary tables are not for {positions} positions");
-        }
-        Ok(Self { width, heads: Heads { examples, positions, heads: half.heads, head_width: inner / half.heads } })
+        let head_width = half.checked_head_width(dims)?;
+        Ok(Self { width, heads: Heads { examples, positions, heads: half.heads, head_width } })
     }
 
     fn tokens(self) -> usize {

@@ -8,8 +8,8 @@ thread_local! {
     static IS_PLAIN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` with the plain graph in place of every fused operation that it makes on this thread, as on other devices than the CPU: the
-/// same numbers but for rounding, slower.
+/// Runs `work` with the plain graph in place of every fused operation that it makes on this thread, as on other devices: the same
+/// numbers but for rounding, slower.
 pub fn plainly<R>(work: impl FnOnce() -> R) -> R {
     let _before = Before(IS_PLAIN.replace(true));
     work()
@@ -17,7 +17,7 @@ pub fn plainly<R>(work: impl FnOnce() -> R) -> R {
 
 /// Whether an operation on `x` runs fused.
 pub fn is_fused(x: &Tensor) -> bool {
-    x.device().is_cpu() && !IS_PLAIN.get()
+    (x.device().is_cpu() || x.device().is_cuda()) && !IS_PLAIN.get()
 }
 
 /// What was chosen before, and is again when this is dropped.

@@ -39,7 +39,7 @@ pub enum Kept {
 }
 
 impl Half {
-    /// What stands for its weights in the graph, if they are variables on the CPU.
+    /// What stands for its weights in the graph, if they are variables.
     pub(super) fn token(&self) -> Option<&Tensor> {
         let tally = match self {
             Self::Attention(half) => &half.tally,

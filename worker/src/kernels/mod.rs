@@ -1,10 +1,12 @@
-//! Operations that Candle does not have, or not with a backward pass, or slower. Each is tested against the plain graph, which other
-//! devices than the CPU run in its place.
+//! Operations that Candle does not have, or not with a backward pass, or slower. Each is tested against the plain graph, which
+//! other devices than CPUs and NVIDIA GPUs run in its place.
 
 mod attention_norm;
 mod bf16;
 mod buffer;
 mod choice;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod factors;
 mod gate;
 mod half;

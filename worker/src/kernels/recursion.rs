@@ -39,7 +39,7 @@ pub struct Recursion {
     unrecorded: Factors,
     /// The same in those that are.
     recorded: Factors,
-    /// What stands for all weights in the graph, if they are variables on the CPU.
+    /// What stands for all weights in the graph, if they are variables.
     token: Option<Tensor>,
 }
 
@@ -64,7 +64,14 @@ impl Recursion {
     /// When shapes do not fit, or the values are not f32.
     pub fn run(&self, input: &Tensor, states: &[Tensor], calls: &[Call], recorded: usize) -> Result<Vec<Tensor>> {
         let (unrecorded, recorded) = calls.split_at(calls.len() - recorded);
-        if is_fused(input) { self.fused(input, states, [unrecorded, recorded]) } else { self.plain(input, states, [unrecorded, recorded]) }
+        if !is_fused(input) {
+            return self.plain(input, states, [unrecorded, recorded]);
+        }
+        #[cfg(feature = "cuda")]
+        if input.device().is_cuda() {
+            return super::cuda::run(self, input, states, [unrecorded, recorded]);
+        }
+        self.fused(input, states, [unrecorded, recorded])
     }
 
     fn fused(&self, input: &Tensor, states: &[Tensor], [unrecorded, recorded]: [&[Call]; 2]) -> Result<Vec<Tensor>> {
@@ -111,6 +118,22 @@ impl Recursion {
             states[call.writes] = x;
         }
         Ok(states)
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl Recursion {
+    pub(super) fn networks(&self) -> &Arc<[Vec<Half>]> {
+        &self.networks
+    }
+
+    /// Of products in the calls that are not recorded, and in those that are.
+    pub(super) fn factors(&self) -> [Factors; 2] {
+        [self.unrecorded, self.recorded]
+    }
+
+    pub(super) fn token(&self) -> Option<&Tensor> {
+        self.token.as_ref()
     }
 }
 

@@ -31,6 +31,12 @@ impl Rotary {
         self.cos.dims()[0]
     }
 
+    /// The tables of cosines and sines.
+    #[cfg(feature = "cuda")]
+    pub(super) fn tables(&self) -> (&Tensor, &Tensor) {
+        (&self.cos, &self.sin)
+    }
+
     /// `[batch, heads, positions, head_width]` to the same, as a graph of Candle's own operations, on any device.
     pub(super) fn turn(&self, x: &Tensor) -> Result<Tensor> {
         let half = x.dim(D::Minus1)? / 2;

@@ -36,7 +36,7 @@ pub struct SwiGluNorm {
     /// `[outer, inner]`.
     pub(super) down: Tensor,
     pub(super) eps: f64,
-    /// Where the weights' gradients are added up, if they are variables on the CPU.
+    /// Where the weights' gradients are added up, if they are variables.
     pub(super) tally: Option<Tally>,
 }
 
@@ -47,6 +47,17 @@ impl SwiGluNorm {
     /// When an operation fails.
     pub fn new(over: Over, [gate_up, down]: [Tensor; 2], eps: f64) -> Result<Self> {
         Ok(Self { over, tally: Tally::of(&gate_up, &down)?, gate_up, down, eps })
+    }
+
+    /// How many values are mixed, by how many between, where the weights fit them.
+    pub(super) fn checked_sizes(&self, dims: Dims) -> Result<(usize, usize)> {
+        let (outer, inner) = self.down.dims2()?;
+        let mixed = if self.over == Over::Features { dims.width } else { dims.positions };
+        if mixed != outer || self.gate_up.dims() != [2 * inner, outer] {
+            let (gate_up, down) = (self.gate_up.shape(), self.down.shape());
+            candle_core::bail!("weights of {gate_up:?} and {down:?} do not mix {mixed} values");
+        }
+        Ok((outer, inner))
     }
 
     /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.
@@ -109,16 +120,11 @@ struct Cut {
 
 impl Cut {
     fn new(half: &SwiGluNorm, dims: Dims) -> Result<Self> {
-        let Dims { examples, positions, width } = dims;
-        let (outer, inner) = half.down.dims2()?;
-        let (mixed, columns) = match half.over {
-            Over::Features => (width, examples * positions),
-            Over::Positions => (positions, width),
+        let (outer, inner) = half.checked_sizes(dims)?;
+        let columns = match half.over {
+            Over::Features => dims.examples * dims.positions,
+            Over::Positions => dims.width,
         };
-        if mixed != outer || half.gate_up.dims() != [2 * inner, outer] {
-            let (gate_up, down) = (half.gate_up.shape(), half.down.shape());
-            candle_core::bail!("weights of {gate_up:?} and {down:?} do not mix {mixed} values");
-        }
         Ok(Self { over: half.over, outer, inner, columns })
     }
 

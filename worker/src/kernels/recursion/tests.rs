@@ -1,9 +1,12 @@
+use std::sync::LazyLock;
+
 use candle_core::{Tensor, Var};
 use proptest::prelude::*;
 use rand::RngExt;
 
 use super::*;
 use crate::{
+    device::from_environment,
     kernels::{AttentionNorm, Over, Rotary, SwiGluNorm, plain, plainly},
     random::{Stream, generator},
 };
@@ -32,7 +35,13 @@ fn random(shape: &[usize], seed: u64) -> Var {
 fn random_within(bound: f32, shape: &[usize], seed: u64) -> Var {
     let mut rng = generator(seed, Stream::Data);
     let values: Vec<f32> = (0..shape.iter().product()).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * bound).collect();
-    Var::from_vec(values, shape, &Device::Cpu).unwrap()
+    Var::from_vec(values, shape, &device()).unwrap()
+}
+
+/// Where the tests compute, all of them on the same stream of a GPU.
+fn device() -> Device {
+    static DEVICE: LazyLock<Device> = LazyLock::new(|| from_environment().unwrap());
+    DEVICE.clone()
 }
 
 fn assert_near(ours: &Tensor, plain: &Tensor, bound: f32, what: &str) {
@@ -97,7 +106,7 @@ proptest! {
         factors in prop_oneof![Just(Factors::F32), Just(Factors::Bf16)],
     ) {
         let head_width = if is_turned { 2 * half_width } else { half_width };
-        let rotary = is_turned.then(|| Rotary::new(positions, head_width, 1e4, &Device::Cpu).unwrap());
+        let rotary = is_turned.then(|| Rotary::new(positions, head_width, 1e4, &device()).unwrap());
         let inner = heads * head_width;
         let weights = [random_within(0.5, &[3 * inner, width], 7), random_within(0.5, &[width, inner], 8)];
         let inputs = [&[random(&[batch, positions, width], 6)], &weights[..]].concat();
@@ -123,7 +132,7 @@ fn networks() -> (Vec<Var>, impl Fn(&[Var]) -> Vec<Vec<Half>>) {
     let weights = (20..).zip(shapes).map(|(seed, shape)| random_within(0.5, &shape, seed)).collect();
     let networks = |weights: &[Var]| {
         let pair = |index: usize| [index, index + 1].map(|index| weights[index].as_tensor().clone());
-        let rotary = Rotary::new(12, 4, 1e4, &Device::Cpu).unwrap();
+        let rotary = Rotary::new(12, 4, 1e4, &device()).unwrap();
         let swiglu = |over, index| Half::SwiGlu(SwiGluNorm::new(over, pair(index), 0.5).unwrap());
         let attention = Half::Attention(AttentionNorm::new(2, pair(0), Some(rotary), 0.5).unwrap());
         vec![vec![attention, swiglu(Over::Features, 2)], vec![swiglu(Over::Positions, 4), swiglu(Over::Features, 6)]]

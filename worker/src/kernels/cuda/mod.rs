@@ -1,0 +1,17 @@
+//! The fused operations on NVIDIA GPUs: the same formulas as on the CPU, as kernels of our own between products by cuBLAS.
+//!
+//! Inside of the recursion values lie position by position, `[positions, examples, width]`: so each product is a single one over the whole
+//! batch, whichever axis it mixes, and nothing is transposed between. Between operations values are in f32; `Factors` say what products
+//! are computed from. All work is given to the stream of Candle's device, in order, and nothing waits for it.
+#![allow(unsafe_code)]
+
+mod array;
+mod attention_norm;
+mod gpu;
+mod half;
+mod operations;
+mod products;
+mod recursion;
+mod swiglu_norm;
+
+pub use recursion::run;
