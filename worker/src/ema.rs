@@ -1,9 +1,9 @@
 //! The moving average of the trained weights, which evaluation and checkpoints use.
 
-use candle_core::Result;
+use candle_core::{Result, Var};
 
 use crate::{
-    kernels::slices,
+    kernels::average,
     model::{Parameters, Role},
     state::{StateError, TrainingState},
 };
@@ -14,7 +14,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Ema {
     rate: f32,
-    shadow: Vec<Vec<f32>>,
+    /// On the weights' device.
+    shadow: Vec<Var>,
 }
 
 impl Ema {
@@ -26,7 +27,7 @@ impl Ema {
         let shadow = if rate == 0.0 {
             Vec::new()
         } else {
-            parameters.trained().map(|entry| slices::read(&entry.var, <[f32]>::to_vec)).collect::<Result<_>>()?
+            parameters.trained().map(|entry| Var::from_tensor(&entry.var.as_detached_tensor())).collect::<Result<_>>()?
         };
         Ok(Self { rate: rate as f32, shadow })
     }
@@ -35,23 +36,16 @@ impl Ema {
     ///
     /// # Errors
     /// When the weights cannot be read.
-    pub fn update(&mut self, parameters: &Parameters) -> Result<()> {
-        let rate = self.rate;
-        for (shadow, entry) in self.shadow.iter_mut().zip(parameters.trained()) {
-            slices::read(&entry.var, |weights| {
-                for (average, weight) in shadow.iter_mut().zip(weights) {
-                    *average = rate * *average + (1.0 - rate) * weight;
-                }
-            })?;
-        }
-        Ok(())
+    pub fn update(&self, parameters: &Parameters) -> Result<()> {
+        self.shadow.iter().zip(parameters.trained()).try_for_each(|(shadow, entry)| average(shadow, &entry.var, self.rate))
     }
 
     /// Writes the averages into `state`.
-    pub fn save(&self, state: &mut TrainingState) {
-        for (index, shadow) in self.shadow.iter().enumerate() {
-            state.put_floats(format!("ema.{index}"), shadow);
-        }
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn save(&self, state: &mut TrainingState) -> Result<()> {
+        self.shadow.iter().enumerate().try_for_each(|(index, shadow)| state.put_tensor(format!("ema.{index}"), shadow))
     }
 
     /// Takes them from `state`.
@@ -59,7 +53,7 @@ impl Ema {
     /// # Errors
     /// When they are not those of the same weights.
     pub fn restore(&mut self, state: &TrainingState) -> std::result::Result<(), StateError> {
-        self.shadow.iter_mut().enumerate().try_for_each(|(index, shadow)| state.copy_floats(&format!("ema.{index}"), shadow))
+        self.shadow.iter().enumerate().try_for_each(|(index, shadow)| state.copy_into(&format!("ema.{index}"), shadow))
     }
 
     /// `parameters` with the average in place of the trained weights; the puzzle table stays shared, not copied.
@@ -69,7 +63,7 @@ impl Ema {
     pub fn weights(&self, parameters: &Parameters) -> Result<Parameters> {
         let copy = parameters.with_own_weights()?;
         for (shadow, entry) in self.shadow.iter().zip(copy.entries().iter().filter(|entry| entry.role == Role::Trained)) {
-            slices::update(&entry.var, |weights| weights.copy_from_slice(shadow))?;
+            entry.var.set(shadow)?;
         }
         Ok(copy)
     }
@@ -78,6 +72,7 @@ impl Ema {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::slices;
     use crate::random::{Stream, generator};
     use tinysweep_proto::{config::TrialConfig, dataset::Task};
 
@@ -101,7 +96,7 @@ mod tests {
     fn trained_weights_lag_and_the_rest_does_not() {
         let parameters = small();
         let start = firsts(&parameters);
-        let mut ema = Ema::new(&parameters, 0.9).unwrap();
+        let ema = Ema::new(&parameters, 0.9).unwrap();
         raise(&parameters);
         for _ in 0..5 {
             ema.update(&parameters).unwrap();
@@ -116,7 +111,7 @@ mod tests {
     #[test]
     fn rate_zero_gives_the_weights_of_the_moment() {
         let parameters = small();
-        let mut ema = Ema::new(&parameters, 0.0).unwrap();
+        let ema = Ema::new(&parameters, 0.0).unwrap();
         raise(&parameters);
         ema.update(&parameters).unwrap();
         assert_eq!(firsts(&ema.weights(&parameters).unwrap()), firsts(&parameters));

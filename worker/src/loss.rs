@@ -6,6 +6,8 @@
 use candle_core::{Result, Tensor, bail};
 use tinysweep_proto::config::Loss;
 
+#[cfg(feature = "cuda")]
+use crate::kernels;
 use crate::{kernels::slices, model::Output};
 
 /// What is added to a negative logit's denominator, as in the reference.
@@ -57,15 +59,39 @@ impl Score {
     }
 }
 
+/// What a batch has earned.
+#[derive(Clone, Debug)]
+pub enum Graded {
+    /// In the machine's memory.
+    Here(Marks),
+    /// On a GPU, which may not have computed it yet.
+    #[cfg(feature = "cuda")]
+    OnGpu(kernels::loss::Marks),
+}
+
 /// Scores of a batch, and the gradients of the sum of their losses.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Graded {
+pub struct Marks {
     /// One per example.
     pub scores: Vec<Score>,
     /// By logit, `[batch, seq_len, vocabulary]`.
     pub by_logits: Vec<f32>,
     /// By the two outputs of the halting head, `[batch, 2]`; by the second all are 0 until [`grade_continue`].
     pub by_q: Vec<f32>,
+}
+
+impl Graded {
+    /// The score of each example. Waits for a GPU.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn scores(&self) -> Result<Vec<Score>> {
+        match self {
+            Self::Here(marks) => Ok(marks.scores.clone()),
+            #[cfg(feature = "cuda")]
+            Self::OnGpu(marks) => scores_of(&marks.scores),
+        }
+    }
 }
 
 /// Grades `output` against `labels` (`[batch, seq_len]` in row order).
@@ -77,12 +103,48 @@ pub fn grade(loss: Loss, output: &Output, labels: &[Label]) -> Result<Graded> {
     if let Some(label) = labels.iter().flatten().find(|label| **label as usize >= vocabulary) {
         bail!("label {label} is outside the vocabulary of {vocabulary}");
     }
-    slices::read(&output.logits, |logits| slices::read(&output.q, |q| grade_values(loss, logits, q, labels, vocabulary)))?
+    #[cfg(feature = "cuda")]
+    if kernels::is_fused(&output.logits) && output.logits.device().is_cuda() {
+        let (batch, seq_len, _) = output.logits.dims3()?;
+        let labels = Tensor::from_vec(numbers(labels), (batch, seq_len), output.logits.device())?;
+        return grade_on_gpu(loss, output, &labels);
+    }
+    let marks = slices::read(&output.logits, |logits| slices::read(&output.q, |q| grade_values(loss, logits, q, labels, vocabulary)))??;
+    Ok(Graded::Here(marks))
 }
 
-fn grade_values(loss: Loss, logits: &[f32], q: &[f32], labels: &[Label], vocabulary: usize) -> Graded {
+/// The labels as a GPU reads them, where `u32::MAX` asks for nothing.
+#[cfg(feature = "cuda")]
+pub fn numbers(labels: &[Label]) -> Vec<u32> {
+    labels.iter().map(|label| label.unwrap_or(u32::MAX)).collect()
+}
+
+/// The same for labels on a GPU, which are below the vocabulary: see [`numbers`].
+///
+/// # Errors
+/// When shapes do not fit.
+#[cfg(feature = "cuda")]
+pub fn grade_on_gpu(loss: Loss, output: &Output, labels: &Tensor) -> Result<Graded> {
+    kernels::loss::grade(loss == Loss::Stablemax, &output.logits, &output.q, labels).map(Graded::OnGpu)
+}
+
+/// Scores from the numbers of a GPU.
+///
+/// # Errors
+/// When they cannot be read.
+#[cfg(feature = "cuda")]
+pub fn scores_of(numbers: &Tensor) -> Result<Vec<Score>> {
+    let score = |numbers: &[f64; kernels::loss::NUMBERS]| {
+        let [lm_loss, q_halt_loss, q_continue_loss, asked, right, q_halt, q_continue] = *numbers;
+        let (asked, right, q_halt, q_continue) = (asked as usize, right as usize, q_halt as f32, q_continue as f32);
+        Score { lm_loss, q_halt_loss, q_continue_loss, asked, right, q_halt, q_continue }
+    };
+    Ok(numbers.flatten_all()?.to_vec1::<f64>()?.as_chunks().0.iter().map(score).collect())
+}
+
+fn grade_values(loss: Loss, logits: &[f32], q: &[f32], labels: &[Label], vocabulary: usize) -> Marks {
     let batch = q.len() / 2;
-    let mut graded = Graded { scores: Vec::with_capacity(batch), by_logits: vec![0.0; logits.len()], by_q: vec![0.0; q.len()] };
+    let mut graded = Marks { scores: Vec::with_capacity(batch), by_logits: vec![0.0; logits.len()], by_q: vec![0.0; q.len()] };
     let seq_len = labels.len() / batch;
     let rows = logits.chunks_exact(seq_len * vocabulary).zip(graded.by_logits.chunks_exact_mut(seq_len * vocabulary));
     for (((logits, by_logits), labels), (q, by_q)) in
@@ -123,14 +185,23 @@ fn grade_tokens(loss: Loss, logits: &[f32], labels: &[Label], vocabulary: usize,
 /// # Errors
 /// When `next_q` cannot be read.
 pub fn grade_continue(graded: &mut Graded, next_q: &Tensor, is_last: impl Iterator<Item = bool>) -> Result<()> {
-    slices::read(next_q, |next_q| {
-        let rows = graded.scores.iter_mut().zip(graded.by_q.chunks_exact_mut(2));
-        for (((score, by_q), next_q), is_last) in rows.zip(next_q.chunks_exact(2)).zip(is_last) {
-            let target = sigmoid(if is_last { next_q[0] } else { next_q[0].max(next_q[1]) });
-            score.q_continue_loss = f64::from(binary_cross_entropy(score.q_continue, target));
-            by_q[1] = Q_WEIGHT as f32 * (sigmoid(score.q_continue) - target);
+    match graded {
+        Graded::Here(marks) => slices::read(next_q, |next_q| grade_continue_values(marks, next_q, is_last)),
+        #[cfg(feature = "cuda")]
+        Graded::OnGpu(marks) => {
+            let is_last: Vec<u32> = is_last.map(u32::from).collect();
+            kernels::loss::grade_continue(marks, next_q, &Tensor::from_vec(is_last, next_q.dim(0)?, next_q.device())?)
         }
-    })
+    }
+}
+
+fn grade_continue_values(marks: &mut Marks, next_q: &[f32], is_last: impl Iterator<Item = bool>) {
+    let rows = marks.scores.iter_mut().zip(marks.by_q.chunks_exact_mut(2));
+    for (((score, by_q), next_q), is_last) in rows.zip(next_q.chunks_exact(2)).zip(is_last) {
+        let target = sigmoid(if is_last { next_q[0] } else { next_q[0].max(next_q[1]) });
+        score.q_continue_loss = f64::from(binary_cross_entropy(score.q_continue, target));
+        by_q[1] = Q_WEIGHT as f32 * (sigmoid(score.q_continue) - target);
+    }
 }
 
 /// The first of the largest logits.
@@ -176,11 +247,16 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
 /// # Errors
 /// When shapes do not fit.
 pub fn surrogate(output: &Output, graded: &Graded, scale: f64) -> Result<Tensor> {
-    let weighted = |tensor: &Tensor, gradient: &[f32]| {
-        let gradient: Vec<f32> = gradient.iter().map(|&value| value * scale as f32).collect();
-        (tensor * Tensor::from_vec(gradient, tensor.shape(), tensor.device())?)?.sum_all()
-    };
-    weighted(&output.logits, &graded.by_logits)? + weighted(&output.q, &graded.by_q)?
+    let weighted = |tensor: &Tensor, gradient: &Tensor| (tensor * (gradient * scale)?)?.sum_all();
+    match graded {
+        Graded::Here(marks) => {
+            let gradient = |values: &[f32], like: &Tensor| Tensor::from_slice(values, like.shape(), like.device());
+            weighted(&output.logits, &gradient(&marks.by_logits, &output.logits)?)?
+                + weighted(&output.q, &gradient(&marks.by_q, &output.q)?)?
+        }
+        #[cfg(feature = "cuda")]
+        Graded::OnGpu(marks) => weighted(&output.logits, &marks.by_logits)? + weighted(&output.q, &marks.by_q)?,
+    }
 }
 
 #[cfg(test)]
@@ -241,11 +317,10 @@ mod tests {
         let labels = [Some(0), Some(0)];
         let start = grade_values(Loss::Stablemax, &[1.0, 0.0, 1.0, 0.0], &[0.0, 0.5, 0.0, -1.0], &labels, 2);
         let graded = |go_on: f32| {
-            let mut graded = start.clone();
-            graded.scores[0].q_continue = go_on;
-            let next_q = Tensor::new(&[[-1f32, 2.0], [-1.0, 2.0]], &candle_core::Device::Cpu).unwrap();
-            grade_continue(&mut graded, &next_q, [false, true].into_iter()).unwrap();
-            graded
+            let mut marks = start.clone();
+            marks.scores[0].q_continue = go_on;
+            grade_continue_values(&mut marks, &[-1.0, 2.0, -1.0, 2.0], [false, true].into_iter());
+            marks
         };
         let loss = |target: f64, x: f64| -target * (1.0 / (1.0 + (-x).exp())).ln() - (1.0 - target) * (1.0 / (1.0 + x.exp())).ln();
         let scores = graded(0.5).scores;

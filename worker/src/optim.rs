@@ -2,102 +2,86 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Result, Tensor, Var, backprop::GradStore, bail};
-use tinysweep_proto::config::{Optimizer, TrainConfig};
+use candle_core::{DType, Result, Tensor, Var, backprop::GradStore, bail};
+use tinysweep_proto::config::TrainConfig;
 
 use crate::{
-    kernels::{math::atan_of_ratio, slices, vectorized},
+    kernels::{self, Coefficients, slices},
     model::{Entry, Parameters},
     state::{StateError, TrainingState},
 };
 
-/// What AdamW adds to the root of the second moment, PyTorch's default.
-const ADAMW_EPS: f32 = 1e-8;
-/// What is added to the norm of the gradients before it divides, as PyTorch does.
-const NORM_EPS: f64 = 1e-6;
-
-/// Adam with decoupled decay (AdamW, arXiv 1711.05101), or with `atan2(m, √v)` in place of `m / (√v + ε)`, which is scale-free and bounded
-/// (arXiv 2407.05872; imoneoi/adam-atan2).
+/// AdamW or AdamATan2, with its state.
 #[derive(Debug)]
 pub struct Adam {
-    rule: Optimizer,
-    betas: (f32, f32),
+    betas: [f32; 2],
     weight_decay: f64,
     /// The most that the norm of all gradients together may be; 0 is no bound.
     grad_clip: f64,
-    /// Steps taken.
+    /// Steps begun.
     steps: i32,
     moments: Vec<Moments>,
+    operation: kernels::Adam,
 }
 
+/// Moving averages of a weight's gradient and of its square, on the weight's device.
 #[derive(Debug)]
 struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
-}
-
-/// What one step does to every number alike.
-#[derive(Clone, Copy)]
-struct Coefficients {
-    /// What gradients are multiplied by, to bound their norm.
-    scale: f32,
-    beta1: f32,
-    beta2: f32,
-    /// What is left of a weight after decay.
-    keep: f32,
-    /// The learning rate over the bias correction of the first moment, which the reference leaves outside of the arc tangent.
-    rate: f32,
-    /// One over the bias correction of the root of the second moment.
-    root_scale: f32,
+    first: Var,
+    second: Var,
 }
 
 impl Adam {
     /// Starts with zero moments for the trained weights of `parameters`.
-    pub fn new(parameters: &Parameters, train: &TrainConfig) -> Self {
-        let zeros = |count| Moments { first: vec![0.0; count], second: vec![0.0; count] };
-        let moments = parameters.trained().map(|entry| zeros(entry.var.elem_count())).collect();
-        Self { moments, ..Self::without_moments(train) }
-    }
-
-    fn without_moments(train: &TrainConfig) -> Self {
-        Self {
-            rule: train.optimizer,
-            betas: (train.beta1 as f32, train.beta2 as f32),
+    ///
+    /// # Errors
+    /// When the weights' device has no room for them.
+    pub fn new(parameters: &Parameters, train: &TrainConfig) -> Result<Self> {
+        let zeros = |entry: &Entry| Var::zeros(entry.var.shape(), DType::F32, entry.var.device());
+        let moments = parameters.trained().map(|entry| Ok(Moments { first: zeros(entry)?, second: zeros(entry)? }));
+        Ok(Self {
+            betas: [train.beta1 as f32, train.beta2 as f32],
             weight_decay: train.weight_decay,
             grad_clip: train.grad_clip,
             steps: 0,
-            moments: Vec::new(),
-        }
+            moments: moments.collect::<Result<_>>()?,
+            operation: kernels::Adam::new(train.optimizer, parameters.device())?,
+        })
     }
 
-    /// Moves the trained weights of `parameters`, the ones that it was made for, against `gradients`.
+    /// Begins a step with this learning rate.
+    ///
+    /// # Errors
+    /// When a GPU does not take what the step does.
+    pub fn begin_step(&mut self, lr: f64) -> Result<()> {
+        self.steps += 1;
+        self.operation.set(coefficients(self.betas, self.weight_decay, self.steps, lr))
+    }
+
+    /// Moves the trained weights of `parameters`, the ones that it was made for, against `gradients`, as the step that was begun says.
     ///
     /// # Errors
     /// When a weight has no gradient: an operation without a backward pass has cut it off.
-    pub fn step(&mut self, parameters: &Parameters, gradients: &GradStore, lr: f64) -> Result<()> {
-        self.steps += 1;
-        let coefficients = self.coefficients(lr, clip_scale(parameters, gradients, self.grad_clip)?);
-        let rule = self.rule;
-        for (moments, entry) in self.moments.iter_mut().zip(parameters.trained()) {
-            slices::read(gradient_of(entry, gradients)?, |gradient| {
-                slices::update(&entry.var, |weights| {
-                    vectorized(
-                        #[inline(always)]
-                        || coefficients.apply(rule, weights, gradient, moments),
-                    )
-                })
-            })??;
+    pub fn step(&mut self, parameters: &Parameters, gradients: &GradStore) -> Result<()> {
+        let by_weights = parameters.trained().map(|entry| gradient_of(entry, gradients)).collect::<Result<Vec<_>>>()?;
+        self.operation.bound(&by_weights, self.grad_clip)?;
+        for ((Moments { first, second }, entry), gradient) in self.moments.iter().zip(parameters.trained()).zip(by_weights) {
+            self.operation.step(&entry.var, gradient, [first, second])?;
         }
         Ok(())
     }
 
     /// Writes the moments and the count of steps into `state`.
-    pub fn save(&self, state: &mut TrainingState) {
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn save(&self, state: &mut TrainingState) -> Result<()> {
         state.facts.optimizer_steps = self.steps;
         for (index, Moments { first, second }) in self.moments.iter().enumerate() {
-            state.put_floats(format!("adam.first.{index}"), first);
-            state.put_floats(format!("adam.second.{index}"), second);
+            state.put_tensor(format!("adam.first.{index}"), first)?;
+            state.put_tensor(format!("adam.second.{index}"), second)?;
         }
+        Ok(())
     }
 
     /// Takes them from `state`.
@@ -106,24 +90,23 @@ impl Adam {
     /// When they are not those of the same weights.
     pub fn restore(&mut self, state: &TrainingState) -> std::result::Result<(), StateError> {
         self.steps = state.facts.optimizer_steps;
-        for (index, Moments { first, second }) in self.moments.iter_mut().enumerate() {
-            state.copy_floats(&format!("adam.first.{index}"), first)?;
-            state.copy_floats(&format!("adam.second.{index}"), second)?;
+        for (index, Moments { first, second }) in self.moments.iter().enumerate() {
+            state.copy_into(&format!("adam.first.{index}"), first)?;
+            state.copy_into(&format!("adam.second.{index}"), second)?;
         }
         Ok(())
     }
+}
 
-    fn coefficients(&self, lr: f64, scale: f32) -> Coefficients {
-        let (beta1, beta2) = self.betas;
-        let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.steps);
-        Coefficients {
-            scale,
-            beta1,
-            beta2,
-            keep: (1.0 - lr * self.weight_decay) as f32,
-            rate: (lr / correction(beta1)) as f32,
-            root_scale: (1.0 / correction(beta2).sqrt()) as f32,
-        }
+/// What the step of that number does.
+fn coefficients(betas: [f32; 2], weight_decay: f64, step: i32, lr: f64) -> Coefficients {
+    let [first, second] = betas.map(|beta| 1.0 - f64::from(beta).powi(step));
+    Coefficients {
+        scale: 1.0,
+        betas,
+        keep: (1.0 - lr * weight_decay) as f32,
+        rate: (lr / first) as f32,
+        root_scale: (1.0 / second.sqrt()) as f32,
     }
 }
 
@@ -131,40 +114,6 @@ fn gradient_of<'a>(entry: &Entry, gradients: &'a GradStore) -> Result<&'a Tensor
     match gradients.get(&entry.var) {
         Some(gradient) => Ok(gradient),
         None => bail!("no gradient reaches `{}`", entry.name),
-    }
-}
-
-/// What the gradients are to be multiplied by, so that the norm of all of them together is at most `clip`.
-fn clip_scale(parameters: &Parameters, gradients: &GradStore, clip: f64) -> Result<f32> {
-    if clip == 0.0 {
-        return Ok(1.0);
-    }
-    let mut squares = 0.0;
-    for entry in parameters.trained() {
-        squares += slices::read(gradient_of(entry, gradients)?, |values| values.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>())?;
-    }
-    Ok((clip / (squares.sqrt() + NORM_EPS)).min(1.0) as f32)
-}
-
-impl Coefficients {
-    #[inline(always)]
-    fn apply(self, rule: Optimizer, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
-        match rule {
-            Optimizer::AdamAtan2 => self.apply_by(atan_of_ratio, weights, gradient, moments),
-            Optimizer::AdamW => self.apply_by(|m, root| m / (root + ADAMW_EPS), weights, gradient, moments),
-        }
-    }
-
-    /// `direction` is what to move against, by the first moment and the root of the second.
-    #[inline(always)]
-    fn apply_by(self, direction: impl Fn(f32, f32) -> f32, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
-        let moments = moments.first.iter_mut().zip(&mut moments.second);
-        for ((weight, g), (m, v)) in weights.iter_mut().zip(gradient).zip(moments) {
-            let g = g * self.scale;
-            *m = self.beta1 * *m + (1.0 - self.beta1) * g;
-            *v = self.beta2 * *v + (1.0 - self.beta2) * g * g;
-            *weight = *weight * self.keep - self.rate * direction(*m, v.sqrt() * self.root_scale);
-        }
     }
 }
 
@@ -203,22 +152,20 @@ mod tests {
     use super::*;
     use crate::random::{Stream, generator};
     use candle_core::Device;
-    use tinysweep_proto::{config::TrialConfig, dataset::Task};
+    use tinysweep_proto::{
+        config::{Optimizer, TrialConfig},
+        dataset::Task,
+    };
 
-    /// An optimiser of one number that has taken one step.
-    fn optimizer(rule: Optimizer, weight_decay: f64) -> Adam {
-        let train = TrainConfig { optimizer: rule, weight_decay, ..TrainConfig::default() };
-        Adam { steps: 1, ..Adam::without_moments(&train) }
-    }
+    const BETAS: [f32; 2] = [0.9, 0.95];
 
     fn moved_by(rule: Optimizer, gradients: &[f32], lr: f64) -> f32 {
-        let mut optimizer = Adam { steps: 0, ..optimizer(rule, 0.0) };
-        let mut moments = Moments { first: vec![0.0], second: vec![0.0] };
+        let ([mut first], [mut second]) = ([0.0], [0.0]);
         let mut last = 0.0;
-        for &gradient in gradients {
-            optimizer.steps += 1;
+        for (step, &gradient) in (1..).zip(gradients) {
             let mut weight = [0.0];
-            optimizer.coefficients(lr, 1.0).apply(rule, &mut weight, &[gradient], &mut moments);
+            let by = coefficients(BETAS, 0.0, step, lr);
+            by.apply(rule, &mut weight, &[gradient], std::slice::from_mut(&mut first), std::slice::from_mut(&mut second));
             last = weight[0];
         }
         last
@@ -253,8 +200,7 @@ mod tests {
     fn no_gradient_is_decay_alone() {
         for rule in [Optimizer::AdamAtan2, Optimizer::AdamW] {
             let mut weight = [2.0];
-            let mut moments = Moments { first: vec![0.0], second: vec![0.0] };
-            optimizer(rule, 0.1).coefficients(0.5, 1.0).apply(rule, &mut weight, &[0.0], &mut moments);
+            coefficients(BETAS, 0.1, 1, 0.5).apply(rule, &mut weight, &[0.0], &mut [0.0], &mut [0.0]);
             assert_eq!(weight, [1.9]);
         }
     }
@@ -266,7 +212,13 @@ mod tests {
         let sum = parameters.trained().map(|entry| entry.var.sum_all()).reduce(|a, b| a? + b?).unwrap().unwrap();
         let gradients = sum.backward().unwrap();
         let norm = (parameters.trained_count() as f64).sqrt();
-        let scale = |clip| f64::from(clip_scale(&parameters, &gradients, clip).unwrap());
+        let all: Vec<_> = parameters.trained().map(|entry| gradient_of(entry, &gradients).unwrap()).collect();
+        let scale = |clip| {
+            let mut adam = kernels::Adam::new(Optimizer::AdamW, &Device::Cpu).unwrap();
+            adam.set(coefficients(BETAS, 0.0, 1, 0.1)).unwrap();
+            adam.bound(&all, clip).unwrap();
+            f64::from(adam.scale())
+        };
         assert!((scale(0.5) - 0.5 / norm).abs() < 1e-6);
         assert_eq!((scale(0.0), scale(2.0 * norm)), (1.0, 1.0));
     }

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::{
     carry::{Carry, Halting, Row},
     ema::Ema,
-    loss::{Graded, Score, grade, grade_continue, surrogate},
+    loss::{Score, grade, grade_continue, surrogate},
     model::{Gradient, Model, Output},
     optim::{Adam, sign_sgd},
     schedule::Schedule,
@@ -30,8 +30,8 @@ pub struct Trainer {
 pub struct Step {
     /// What the model gave.
     pub output: Output,
-    /// How well that was.
-    pub graded: Graded,
+    /// How well each example of the batch did.
+    pub scores: Vec<Score>,
     gradients: GradStore,
     /// The rows of the puzzle table that the step has read.
     puzzle_rows: Option<Var>,
@@ -65,7 +65,7 @@ impl Step {
 
     /// Sum of the losses over the batch.
     pub fn loss_sum(&self) -> f64 {
-        self.graded.scores.iter().map(Score::loss).sum()
+        self.scores.iter().map(Score::loss).sum()
     }
 }
 
@@ -109,7 +109,7 @@ impl Trainer {
     pub fn new(model: Model, halting_rng: ChaCha8Rng) -> Result<Self> {
         let train = &model.config().train;
         Ok(Self {
-            optimizer: Adam::new(model.parameters(), train),
+            optimizer: Adam::new(model.parameters(), train)?,
             ema: Ema::new(model.parameters(), train.ema_rate)?,
             carry: Carry::new(&model, train.batch_size)?,
             step: 0,
@@ -138,11 +138,12 @@ impl Trainer {
         }
         let gradients = surrogate(&output, &graded, 1.0 / config.train.batch_size as f64)?.backward()?;
 
+        let scores = graded.scores()?;
         let halting = Halting::of(config);
-        let wants_to_halt = graded.scores.iter().map(|score| halting.wants_to_halt(score.q_halt, score.q_continue));
+        let wants_to_halt = scores.iter().map(|score| halting.wants_to_halt(score.q_halt, score.q_continue));
         self.carry.advance(output.latents.clone(), wants_to_halt, halting, &mut self.halting_rng);
         self.step += 1;
-        Ok(Step { output, graded, gradients, puzzle_rows })
+        Ok(Step { output, scores, gradients, puzzle_rows })
     }
 
     /// Moves the puzzle table, then the weights, then their average.
@@ -150,12 +151,14 @@ impl Trainer {
     /// # Errors
     /// When a weight has no gradient.
     pub fn apply(&mut self, step: &Step) -> Result<()> {
+        let lr = self.lr();
         let parameters = self.model.parameters();
         let train = &self.model.config().train;
         if let (Some(table), Some(gradient)) = (parameters.puzzle_table(), step.puzzle_gradient()) {
             sign_sgd(table, self.carry.identifiers(), gradient, self.puzzle_lr(), train.puzzle_emb_weight_decay)?;
         }
-        self.optimizer.step(parameters, &step.gradients, self.lr())?;
+        self.optimizer.begin_step(lr)?;
+        self.optimizer.step(parameters, &step.gradients)?;
         self.ema.update(parameters)
     }
 
@@ -169,8 +172,8 @@ impl Trainer {
         for entry in self.model.parameters().entries() {
             state.put_tensor(format!("model.{}", entry.name), &entry.var)?;
         }
-        self.optimizer.save(state);
-        self.ema.save(state);
+        self.optimizer.save(state)?;
+        self.ema.save(state)?;
         self.carry.save(state)
     }
 

@@ -43,7 +43,7 @@ fn a_fresh_model_never_wants_to_halt() {
         let output = run(&model, &tokens(64), Gradient::None);
         assert_eq!(output.q.to_vec2::<f32>().unwrap(), vec![vec![-5.0, -5.0]; 64]);
         let labels: Vec<_> = tokens(64).iter().map(|&token| Some((token + 3) % 11)).collect();
-        let scores = grade(model.config().loss, &output, &labels).unwrap().scores;
+        let scores = grade(model.config().loss, &output, &labels).unwrap().scores().unwrap();
         let mean = |value: fn(&tinysweep_worker::loss::Score) -> f64| scores.iter().map(value).sum::<f64>() / 64.0;
         assert!((mean(|score| score.q_halt_loss) - 0.006_715).abs() < 1e-6);
         assert!((2.2..2.9).contains(&mean(|score| score.lm_loss)), "logits are nearly unit normal");
@@ -204,7 +204,7 @@ fn fresh_losses_follow_from_the_vocabulary() {
             let model = Model::init(&config, shape, &mut generator(seed, Stream::Weights)).unwrap();
             let tokens: Vec<u32> = tokens(32).iter().map(|token| (token + seed as u32) % vocab_size as u32).collect();
             let labels: Vec<_> = tokens.iter().map(|&token| Some((token + 1) % vocab_size as u32)).collect();
-            let scores = grade(config.loss, &run(&model, &tokens, Gradient::None), &labels).unwrap().scores;
+            let scores = grade(config.loss, &run(&model, &tokens, Gradient::None), &labels).unwrap().scores().unwrap();
             losses.extend(scores.iter().map(|score| score.lm_loss));
         }
         let mean = losses.iter().sum::<f64>() / losses.len() as f64;

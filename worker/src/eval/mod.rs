@@ -136,7 +136,7 @@ impl<'a> Sums<'a> {
         let mut halts = vec![None; items.len()];
         for step in 1..=self.settings.steps {
             let output = model.forward(&input, &latents, Gradient::None)?;
-            let scores = grade(model.config().loss, &output, &batch.labels)?.scores;
+            let scores = grade(model.config().loss, &output, &batch.labels)?.scores()?;
             let optimal = self.optimal_paths(&output, items)?;
             for (index, (score, halt)) in scores.iter().zip(&mut halts).enumerate() {
                 *halt = Halt::after(*halt, step, score, halting.wants_to_halt(score.q_halt, score.q_continue));

@@ -1,6 +1,7 @@
 //! Operations that Candle does not have, or not with a backward pass, or slower. Each is tested against the plain graph, which
 //! other devices than CPUs and NVIDIA GPUs run in its place.
 
+mod adam;
 mod attention_norm;
 mod bf16;
 mod buffer;
@@ -28,10 +29,15 @@ mod swiglu_norm;
 mod tally;
 mod vectorized;
 
+pub use adam::{Adam, Coefficients, average};
 pub use attention_norm::AttentionNorm;
 pub use bf16::{Unit as Bf16Unit, UnitError as Bf16UnitError};
 pub use buffer::release_memory;
+#[cfg(feature = "cuda")]
+pub(crate) use choice::is_fused;
 pub use choice::plainly;
+#[cfg(feature = "cuda")]
+pub use cuda::loss;
 pub use factors::Factors;
 pub use half::Half;
 pub use recursion::{Call, Recursion};

@@ -1,6 +1,6 @@
 //! The numbers behind a tensor, as slices.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use candle_core::{CpuStorage, Device, InplaceOp1, Layout, Result, Storage, Tensor, Var, bail};
 
@@ -44,18 +44,25 @@ pub fn read_all<R>(tensors: &[Tensor], read: impl FnOnce(&[&[f32]]) -> R) -> Res
 ///
 /// # Errors
 /// When they are not contiguous f32.
-pub fn update(var: &Var, mut write: impl FnMut(&mut [f32])) -> Result<()> {
+pub fn update<R>(var: &Var, write: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
     if var.device().is_cpu() {
-        return var.inplace_op1(&InPlace(RefCell::new(write)));
+        let operation = InPlace { write: Cell::new(Some(write)), result: Cell::new(None) };
+        var.inplace_op1(&operation)?;
+        let Some(result) = operation.result.take() else { bail!("the update was not made") };
+        return Ok(result);
     }
     let mut values = read(var, <[f32]>::to_vec)?;
-    write(&mut values);
-    var.set(&Tensor::from_vec(values, var.shape(), var.device())?)
+    let result = write(&mut values);
+    var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
+    Ok(result)
 }
 
-struct InPlace<F>(RefCell<F>);
+struct InPlace<F, R> {
+    write: Cell<Option<F>>,
+    result: Cell<Option<R>>,
+}
 
-impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
+impl<R, F: FnOnce(&mut [f32]) -> R> InplaceOp1 for InPlace<F, R> {
     fn name(&self) -> &'static str {
         "update-in-place"
     }
@@ -63,7 +70,8 @@ impl<F: FnMut(&mut [f32])> InplaceOp1 for InPlace<F> {
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let Some((start, end)) = layout.contiguous_offsets() else { bail!("only a contiguous tensor can be updated in place") };
         let CpuStorage::F32(values) = storage else { bail!("only f32 values can be updated in place") };
-        (self.0.borrow_mut())(&mut values[start..end]);
+        let Some(write) = self.write.take() else { bail!("the update was made already") };
+        self.result.set(Some(write(&mut values[start..end])));
         Ok(())
     }
 }

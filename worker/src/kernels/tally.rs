@@ -9,9 +9,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 #[cfg(feature = "cuda")]
 use candle_core::{CudaStorage, DType};
-use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 /// Gradients of two weights, as far as they are known.
 #[derive(Clone, Debug)]

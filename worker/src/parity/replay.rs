@@ -133,9 +133,9 @@ impl Replay<'_> {
         self.accumulates = number > 1;
         self.slots(number);
         let row = self.recording.trace.trace[number - 1].logged;
-        let ended = Ended::of(&step.graded.scores, self.trainer.carry());
+        let ended = Ended::of(&step.scores, self.trainer.carry());
         let prefix = if number == 1 { "step 1: " } else { "" };
-        self.logged(prefix, &format!("step {number}"), &step.graded.scores, ended, &row, forward_bound(number));
+        self.logged(prefix, &format!("step {number}"), &step.scores, ended, &row, forward_bound(number));
         self.forward_values(number, &format!("step {number}"), &step.output)?;
         self.gradients(number, &step)?;
         Ok(self.trainer.apply(&step)?)
@@ -285,7 +285,7 @@ impl Replay<'_> {
         for (index, row) in rows.iter().enumerate() {
             self.accumulates = grown || index > 0;
             let output = model.forward(&input, &latents, Gradient::None)?;
-            let scores = grade(self.recording.config.loss, &output, carry.labels())?.scores;
+            let scores = grade(self.recording.config.loss, &output, carry.labels())?.scores()?;
             let is_last = index + 1 == rows.len();
             let ended = if is_last { all_ended(&scores, rows.len()) } else { Ended::default() };
             self.logged(prefix, &format!("supervision step {}", index + 1), &scores, ended, row, LATER_STEPS);

@@ -44,13 +44,13 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn add(&mut self, step: &Step, trainer: &Trainer) {
-        let sum = |value: fn(&Score) -> f64| step.graded.scores.iter().map(value).sum::<f64>();
+        let sum = |value: fn(&Score) -> f64| step.scores.iter().map(value).sum::<f64>();
         self.steps += 1;
-        self.examples += step.graded.scores.len();
+        self.examples += step.scores.len();
         self.lm_loss += sum(|score| score.lm_loss);
         self.q_halt_loss += sum(|score| score.q_halt_loss);
         self.lr += trainer.lr();
-        self.ended.add(&Ended::of(&step.graded.scores, trainer.carry()));
+        self.ended.add(&Ended::of(&step.scores, trainer.carry()));
     }
 
     /// Its sums and counts; the bits of the sums, so that none of them is lost.

@@ -3,10 +3,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, DType, Layout, Result, Shape, Storage, Tensor, bail,
+    CpuStorage, CudaStorage, CustomOp1, DType, InplaceOp1, Layout, Result, Shape, Storage, Tensor, WithDType, bail,
     cuda_backend::{
         CudaDType, WrapErr,
-        cudarc::driver::{CudaSlice, DevicePtr},
+        cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr},
     },
 };
 use half::bf16;
@@ -94,13 +94,41 @@ impl Array {
     }
 }
 
-/// Where the numbers of a contiguous tensor in f32 or u32 on a GPU begin.
+/// Writes `values` over those of a contiguous tensor on a GPU.
+pub fn upload<T: WithDType + CudaDType + DeviceRepr>(tensor: &Tensor, values: &[T]) -> Result<()> {
+    if tensor.elem_count() != values.len() || !tensor.is_contiguous() {
+        bail!("{} numbers for a tensor of {:?}", values.len(), tensor.shape());
+    }
+    tensor.inplace_op1(&Upload(values))
+}
+
+struct Upload<'a, T>(&'a [T]);
+
+impl<T: CudaDType + DeviceRepr> InplaceOp1 for Upload<'_, T> {
+    fn name(&self) -> &'static str {
+        "upload"
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> Result<()> {
+        bail!("only for a GPU")
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> Result<()> {
+        let stream = storage.device.cuda_stream();
+        let start = layout.start_offset();
+        let mut to = storage.as_cuda_slice_mut::<T>()?.slice_mut(start..start + self.0.len());
+        stream.memcpy_htod(self.0, &mut to).w()
+    }
+}
+
+/// Where the numbers of a contiguous tensor in f32, f64 or u32 on a GPU begin.
 pub fn address(tensor: &Tensor) -> Result<Address> {
     let (storage, layout) = tensor.storage_and_layout();
     let Storage::Cuda(storage) = &*storage else { bail!("the tensor is not on a GPU") };
     let Some((start, _)) = layout.contiguous_offsets() else { bail!("the operation needs a contiguous tensor") };
     let begin = match tensor.dtype() {
         DType::F32 => storage.as_cuda_slice::<f32>().map(|numbers| numbers.device_ptr(numbers.stream()).0)?,
+        DType::F64 => storage.as_cuda_slice::<f64>().map(|numbers| numbers.device_ptr(numbers.stream()).0)?,
         DType::U32 => storage.as_cuda_slice::<u32>().map(|numbers| numbers.device_ptr(numbers.stream()).0)?,
         other => bail!("the operation is not for {other:?}"),
     };

@@ -19,18 +19,22 @@ mod compiled {
 /// A file of kernels.
 #[derive(Clone, Copy, Debug)]
 pub enum File {
+    Adam,
     Arrays,
     Attention,
     Gate,
+    Loss,
     Norm,
 }
 
 impl File {
     const fn name_and_text(self) -> (&'static str, &'static str) {
         match self {
+            Self::Adam => ("adam", compiled::ADAM),
             Self::Arrays => ("arrays", compiled::ARRAYS),
             Self::Attention => ("attention", compiled::ATTENTION),
             Self::Gate => ("gate", compiled::GATE),
+            Self::Loss => ("loss", compiled::LOSS),
             Self::Norm => ("norm", compiled::NORM),
         }
     }
@@ -59,6 +63,8 @@ pub enum Grid {
     Rows(usize),
     /// A block of 32 by 8 threads for each 32 of so many columns.
     Columns(usize),
+    /// So many blocks.
+    Blocks(usize),
 }
 
 impl Grid {
@@ -66,6 +72,7 @@ impl Grid {
         let (blocks, block_dim) = match self {
             Self::Each(count) => (count.div_ceil(THREADS), (THREADS as u32, 1, 1)),
             Self::Rows(count) => (count.div_ceil(THREADS / WARP), (WARP as u32, (THREADS / WARP) as u32, 1)),
+            Self::Blocks(count) => (count, (THREADS as u32, 1, 1)),
             Self::Columns(count) => (count.div_ceil(WARP), (WARP as u32, (THREADS / WARP) as u32, 1)),
         };
         match i32::try_from(blocks) {

@@ -5,10 +5,12 @@
 //! are computed from. All work is given to the stream of Candle's device, in order, and nothing waits for it.
 #![allow(unsafe_code)]
 
+pub mod adam;
 mod array;
 mod attention_norm;
 mod gpu;
 mod half;
+pub mod loss;
 mod operations;
 mod products;
 mod recursion;

@@ -130,9 +130,7 @@ impl CustomOp2 for Recorded {
     }
 
     fn cuda_fwd(&self, input: &CudaStorage, at: &Layout, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        let Some(result) = self.result.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-            bail!("the result was taken already")
-        };
+        let Some(result) = self.result.lock().unwrap_or_else(PoisonError::into_inner).take() else { bail!("the result was taken already") };
         Ok((result.into_storage(&Gpu::with(&input.device))?, at.shape().clone()))
     }
 
