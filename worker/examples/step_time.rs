@@ -62,8 +62,7 @@ fn times(config: &TrialConfig) -> candle_core::Result<Vec<f64>> {
     let mut times = Vec::new();
     for _ in 0..WARM_UP + TIMED {
         let start = Instant::now();
-        let step = trainer.compute(&mut row)?;
-        trainer.apply(&step)?;
+        trainer.step(&mut row)?;
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     Ok(times.split_off(WARM_UP))

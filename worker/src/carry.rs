@@ -98,7 +98,13 @@ impl Carry {
     ///
     /// # Errors
     /// When a tensor cannot be made.
-    pub fn refill(&mut self, mut next: impl FnMut(usize) -> Row) -> Result<()> {
+    pub fn refill(&mut self, next: impl FnMut(usize) -> Row) -> Result<()> {
+        self.take_rows(next);
+        self.restart_latents()
+    }
+
+    /// The same without the latents: who calls it starts those of the halted slots afresh.
+    pub fn take_rows(&mut self, mut next: impl FnMut(usize) -> Row) {
         let seq_len = self.tokens.len() / self.halted.len();
         for slot in (0..self.halted.len()).filter(|&slot| self.halted[slot]) {
             let row = next(slot);
@@ -107,7 +113,6 @@ impl Carry {
             self.identifiers[slot] = row.identifier;
             self.steps[slot] = 0;
         }
-        self.restart_latents()
     }
 
     fn restart_latents(&mut self) -> Result<()> {

@@ -49,8 +49,10 @@ impl DeviceName {
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda(_) if !cfg!(feature = "cuda") => Err(DeviceError::NotBuilt),
-            Self::Cuda(index) => Device::new_cuda(index).map_err(|source| DeviceError::Absent { name: self, source }),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => Err(DeviceError::NotBuilt),
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => crate::kernels::open(index).map_err(|source| DeviceError::Absent { name: self, source }),
         }
     }
 }

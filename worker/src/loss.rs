@@ -92,6 +92,18 @@ impl Graded {
             Self::OnGpu(marks) => scores_of(&marks.scores),
         }
     }
+
+    /// The numbers of the scores, where a GPU has them.
+    ///
+    /// # Errors
+    /// When none has.
+    #[cfg(feature = "cuda")]
+    pub fn numbers(&self) -> Result<&Tensor> {
+        match self {
+            Self::Here(_) => bail!("the scores are not on a GPU"),
+            Self::OnGpu(marks) => Ok(&marks.scores),
+        }
+    }
 }
 
 /// Grades `output` against `labels` (`[batch, seq_len]` in row order).
@@ -184,21 +196,33 @@ fn grade_tokens(loss: Loss, logits: &[f32], labels: &[Label], vocabulary: usize,
 ///
 /// # Errors
 /// When `next_q` cannot be read.
-pub fn grade_continue(graded: &mut Graded, next_q: &Tensor, is_last: impl Iterator<Item = bool>) -> Result<()> {
+pub fn grade_continue(graded: &mut Graded, next_q: &Tensor, is_last: &[bool]) -> Result<()> {
     match graded {
         Graded::Here(marks) => slices::read(next_q, |next_q| grade_continue_values(marks, next_q, is_last)),
         #[cfg(feature = "cuda")]
         Graded::OnGpu(marks) => {
-            let is_last: Vec<u32> = is_last.map(u32::from).collect();
+            let is_last: Vec<u32> = is_last.iter().copied().map(u32::from).collect();
             kernels::loss::grade_continue(marks, next_q, &Tensor::from_vec(is_last, next_q.dim(0)?, next_q.device())?)
         }
     }
 }
 
-fn grade_continue_values(marks: &mut Marks, next_q: &[f32], is_last: impl Iterator<Item = bool>) {
+/// The same with words on a GPU, 1 where an example must end.
+///
+/// # Errors
+/// When shapes do not fit.
+#[cfg(feature = "cuda")]
+pub fn grade_continue_on_gpu(graded: &Graded, next_q: &Tensor, is_last: &Tensor) -> Result<()> {
+    match graded {
+        Graded::Here(_) => bail!("the scores are not on a GPU"),
+        Graded::OnGpu(marks) => kernels::loss::grade_continue(marks, next_q, is_last),
+    }
+}
+
+fn grade_continue_values(marks: &mut Marks, next_q: &[f32], is_last: &[bool]) {
     let rows = marks.scores.iter_mut().zip(marks.by_q.chunks_exact_mut(2));
     for (((score, by_q), next_q), is_last) in rows.zip(next_q.chunks_exact(2)).zip(is_last) {
-        let target = sigmoid(if is_last { next_q[0] } else { next_q[0].max(next_q[1]) });
+        let target = sigmoid(if *is_last { next_q[0] } else { next_q[0].max(next_q[1]) });
         score.q_continue_loss = f64::from(binary_cross_entropy(score.q_continue, target));
         by_q[1] = Q_WEIGHT as f32 * (sigmoid(score.q_continue) - target);
     }
@@ -319,7 +343,7 @@ mod tests {
         let graded = |go_on: f32| {
             let mut marks = start.clone();
             marks.scores[0].q_continue = go_on;
-            grade_continue_values(&mut marks, &[-1.0, 2.0, -1.0, 2.0], [false, true].into_iter());
+            grade_continue_values(&mut marks, &[-1.0, 2.0, -1.0, 2.0], &[false, true]);
             marks
         };
         let loss = |target: f64, x: f64| -target * (1.0 / (1.0 + (-x).exp())).ln() - (1.0 - target) * (1.0 / (1.0 + x.exp())).ln();

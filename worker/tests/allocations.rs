@@ -48,8 +48,7 @@ fn steps(config: &TrialConfig) -> [AllocationInfo; 3] {
         let mut trainer = Trainer::new(model, generator(1, Stream::Halting)).unwrap();
         let mut step = || {
             let row = |slot| Row { tokens: vec![slot as u32 % 11; SHAPE.seq_len], labels: vec![Some(3); SHAPE.seq_len], identifier: 0 };
-            let step = trainer.compute(row).unwrap();
-            trainer.apply(&step).unwrap();
+            trainer.step(row).unwrap();
         };
         (0..3).for_each(|_| step());
         std::array::from_fn(|_| measure(&mut step))

@@ -178,8 +178,7 @@ fn times(config: &TrialConfig, shape: DataShape, device: &Device, steps: usize) 
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
     for index in 0..WARM_UP + steps {
         let (start, cpu_start) = (Instant::now(), process::cpu_ms());
-        let step = trainer.compute(&mut row)?;
-        trainer.apply(&step)?;
+        trainer.step(&mut row)?;
         device.synchronize()?;
         if index >= WARM_UP {
             wall.push(start.elapsed().as_secs_f64() * 1e3);

@@ -25,7 +25,7 @@ use tinysweep_proto::{
     dataset::DataShape,
 };
 
-use crate::kernels::{Call, Factors, Recursion};
+use crate::kernels::{Call, Factors, Recursion, rows};
 use linear::linear;
 use parameters::levels;
 
@@ -173,10 +173,10 @@ impl Model {
         let (batch, seq_len) = input.tokens.dims2()?;
         let width = self.config.hidden_size;
         let table = self.weight("embed_tokens.embedding_weight", gradient)?;
-        let mut x = table.index_select(&input.tokens.flatten_all()?, 0)?.reshape((batch, seq_len, width))?;
-        if let Some(rows) = &input.puzzle_rows {
+        let mut x = rows(&table, &input.tokens.flatten_all()?)?.reshape((batch, seq_len, width))?;
+        if let Some(puzzle_rows) = &input.puzzle_rows {
             let prefix = self.config.prefix_len();
-            let padded = rows.pad_with_zeros(D::Minus1, 0, prefix * width - rows.dim(D::Minus1)?)?;
+            let padded = puzzle_rows.pad_with_zeros(D::Minus1, 0, prefix * width - puzzle_rows.dim(D::Minus1)?)?;
             x = Tensor::cat(&[&padded.reshape((batch, prefix, width))?, &x], 1)?;
         }
         if self.config.positions() == PosEncodings::Learned {

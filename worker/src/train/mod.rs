@@ -20,6 +20,7 @@ use crate::{
     data::{Examples, Item, sampler::Sampler},
     device::Device,
     eval::{Evaluation, Settings, evaluate},
+    loss::Score,
     model::Model,
     random::{Stream, generator},
     report::{Reporter, Work},
@@ -168,13 +169,12 @@ impl<'a> Run<'a> {
 
     fn step(&mut self, step: usize) -> Result<(), TrainError> {
         let started = Instant::now();
-        let computed = self.trainer.compute(|_| self.source.next())?;
-        if !computed.loss_sum().is_finite() {
+        let scores = self.trainer.step(|_| self.source.next())?;
+        if !scores.iter().map(Score::loss).sum::<f64>().is_finite() {
             return Err(TrainError::NonFinite { step });
         }
-        self.trainer.apply(&computed)?;
         self.progress.labour.step(started.elapsed());
-        self.progress.window.add(&computed, &self.trainer);
+        self.progress.window.add(&scores, &self.trainer);
         if step.is_multiple_of(self.task.config.train.steps.div_ceil(WINDOWS)) { self.progress.report_window(step) } else { Ok(()) }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     model::Model,
     report::{Directive, Evaluated, Report, Reporter, Wish},
     state::{StateError, TrainingState},
-    trainer::{Ended, Step, Trainer},
+    trainer::{Ended, Trainer},
 };
 
 /// The longest silence between two reports, as long as steps are shorter.
@@ -43,14 +43,14 @@ pub(super) struct Window {
 }
 
 impl Window {
-    pub(super) fn add(&mut self, step: &Step, trainer: &Trainer) {
-        let sum = |value: fn(&Score) -> f64| step.scores.iter().map(value).sum::<f64>();
+    pub(super) fn add(&mut self, scores: &[Score], trainer: &Trainer) {
+        let sum = |value: fn(&Score) -> f64| scores.iter().map(value).sum::<f64>();
         self.steps += 1;
-        self.examples += step.scores.len();
+        self.examples += scores.len();
         self.lm_loss += sum(|score| score.lm_loss);
         self.q_halt_loss += sum(|score| score.q_halt_loss);
         self.lr += trainer.lr();
-        self.ended.add(&Ended::of(&step.scores, trainer.carry()));
+        self.ended.add(&Ended::of(scores, trainer.carry()));
     }
 
     /// Its sums and counts; the bits of the sums, so that none of them is lost.

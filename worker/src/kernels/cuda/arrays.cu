@@ -38,3 +38,9 @@ extern "C" __global__ void swap_axes(const float *from, float *to, size_t outer,
     size_t i = index % width, o = index / width % outer, n = index / width / outer;
     to[index] = from[(o * inner + n) * width + i];
 }
+
+// A row of `rows` numbers for each index: 1 at the row that it means, else 0.
+extern "C" __global__ void one_hot(const unsigned *indices, float *to, size_t count, int rows) {
+    size_t index = place();
+    if (index < count) to[index] = indices[index / rows] == index % rows;
+}

@@ -82,6 +82,19 @@ impl Grid {
     }
 }
 
+/// Opens the GPU of that number. All work of this process goes to one stream, which can be recorded.
+///
+/// # Errors
+/// When there is none, or its driver does not answer.
+pub fn open(index: usize) -> Result<Device> {
+    let device = Device::new_cuda_with_stream(index)?;
+    if let Device::Cuda(cuda) = &device {
+        // SAFETY: every tensor of the device is made, used and dropped on the one stream, in whose order memory is given back.
+        unsafe { cuda.disable_event_tracking() };
+    }
+    Ok(device)
+}
+
 /// A GPU, by the handle that Candle has of it.
 #[derive(Clone, Debug)]
 pub struct Gpu {

@@ -1,18 +1,26 @@
 //! Products of matrices by cuBLAS.
 
+use std::{ffi::c_void, marker::PhantomData};
+
 use candle_core::{
-    Result, bail,
+    DType, Result, Tensor, bail,
     cuda_backend::cudarc::cublas::{result::gemm_strided_batched_ex, sys},
 };
-use std::ffi::c_void;
 
-use super::{array::Array, gpu::Gpu};
+use super::{
+    array::{Address, Array, address},
+    gpu::Gpu,
+};
 use crate::kernels::Factors;
 
 /// A matrix in an array, or many of them. It lies by rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<'a> {
-    array: &'a Array,
+    begin: Address,
+    /// Numbers from there on.
+    len: usize,
+    factors: Factors,
+    array: PhantomData<&'a Array>,
     rows: usize,
     columns: usize,
     /// Where it begins.
@@ -27,7 +35,19 @@ pub struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// `rows` of `columns` numbers, one after the other from the beginning of `array` on.
     pub fn by_rows(array: &'a Array, rows: usize, columns: usize) -> Self {
-        Self { array, rows, columns, start: 0, step: columns, is_transposed: false, stride: 0 }
+        Self::new(array.address(), array.len(), array.factors(), rows, columns)
+    }
+
+    /// The same of a contiguous tensor in f32.
+    pub fn of(tensor: &'a Tensor, rows: usize, columns: usize) -> Result<Self> {
+        if tensor.dtype() != DType::F32 {
+            bail!("a matrix of {:?}", tensor.dtype());
+        }
+        Ok(Self::new(address(tensor)?, tensor.elem_count(), Factors::F32, rows, columns))
+    }
+
+    fn new(begin: Address, len: usize, factors: Factors, rows: usize, columns: usize) -> Self {
+        Self { begin, len, factors, array: PhantomData, rows, columns, start: 0, step: columns, is_transposed: false, stride: 0 }
     }
 
     /// The same from the number `start` on, with rows `step` apart and the next matrix `stride` further.
@@ -48,16 +68,16 @@ impl<'a> Matrix<'a> {
     /// Whether `count` of them lie within the array.
     fn fits(self, count: usize) -> bool {
         let last = self.start + count.saturating_sub(1) * self.stride + self.rows.saturating_sub(1) * self.step + self.columns;
-        self.step >= self.columns && (self.rows == 0 || self.columns == 0 || last <= self.array.len())
+        self.step >= self.columns && (self.rows == 0 || self.columns == 0 || last <= self.len)
     }
 
     fn pointer(self) -> *mut c_void {
-        let size = if self.array.factors() == Factors::F32 { size_of::<f32>() } else { size_of::<half::bf16>() };
-        (self.array.address() + (self.start * size) as u64) as *mut c_void
+        let size = if self.factors == Factors::F32 { size_of::<f32>() } else { size_of::<half::bf16>() };
+        (self.begin + (self.start * size) as u64) as *mut c_void
     }
 
     fn data_type(self) -> sys::cudaDataType {
-        match self.array.factors() {
+        match self.factors {
             Factors::F32 => sys::cudaDataType::CUDA_R_32F,
             Factors::Bf16 => sys::cudaDataType::CUDA_R_16BF,
         }
@@ -72,7 +92,7 @@ impl<'a> Matrix<'a> {
 /// Writes `a·b` to `to`, or adds it to what is there, for `count` matrices each; sums are in f32.
 pub fn multiply(gpu: &Gpu, to: Matrix<'_>, a: Matrix<'_>, b: Matrix<'_>, is_added: bool, count: usize) -> Result<()> {
     let ((m, k), (inner, n)) = (a.shape(), b.shape());
-    if to.shape() != (m, n) || k != inner || to.is_transposed || a.array.factors() != b.array.factors() {
+    if to.shape() != (m, n) || k != inner || to.is_transposed || a.factors != b.factors {
         bail!("{a:?} by {b:?} does not give {to:?}");
     }
     if ![to, a, b].iter().all(|matrix| matrix.fits(count)) {

@@ -1,16 +1,24 @@
 //! One optimiser step, which is one supervision step of the whole batch.
 
+#[cfg(feature = "cuda")]
+mod on_gpu;
+
 use candle_core::{Result, Tensor, Var, backprop::GradStore};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{
     carry::{Carry, Halting, Row},
     ema::Ema,
-    loss::{Score, grade, grade_continue, surrogate},
-    model::{Gradient, Model, Output},
+    loss::{Graded, Label, Score, grade, grade_continue, surrogate},
+    model::{Gradient, Input, Latents, Model, Output},
     optim::{Adam, sign_sgd},
     schedule::Schedule,
     state::{StateError, TrainingState},
+};
+#[cfg(feature = "cuda")]
+use crate::{
+    kernels,
+    loss::{grade_continue_on_gpu, grade_on_gpu},
 };
 
 /// A model in training, with everything that changes from step to step.
@@ -23,6 +31,9 @@ pub struct Trainer {
     /// Steps that were computed.
     step: usize,
     halting_rng: ChaCha8Rng,
+    /// What steps on a GPU read and write there.
+    #[cfg(feature = "cuda")]
+    on_gpu: Option<on_gpu::OnGpu>,
 }
 
 /// A step that was computed, but not yet applied to the weights.
@@ -35,6 +46,36 @@ pub struct Step {
     gradients: GradStore,
     /// The rows of the puzzle table that the step has read.
     puzzle_rows: Option<Var>,
+}
+
+/// What a step is asked.
+enum Asked<'a> {
+    /// Labels, and which examples must end with the step.
+    Here { labels: &'a [Label], last: Vec<bool> },
+    /// The same as numbers on a GPU.
+    #[cfg(feature = "cuda")]
+    OnGpu { labels: &'a Tensor, last: &'a Tensor },
+}
+
+/// What one supervision step gives, how well that is, and the gradients of the mean loss over the batch.
+fn learn(model: &Model, input: &Input, latents: &Latents, asked: &Asked<'_>) -> Result<(Output, Graded, GradStore)> {
+    let config = model.config();
+    let output = model.forward(input, latents, Gradient::Recorded)?;
+    let mut graded = match asked {
+        Asked::Here { labels, .. } => grade(config.loss, &output, labels)?,
+        #[cfg(feature = "cuda")]
+        Asked::OnGpu { labels, .. } => grade_on_gpu(config.loss, &output, labels)?,
+    };
+    if config.trains_continue() {
+        let next = model.forward(input, &output.latents, Gradient::None)?;
+        match asked {
+            Asked::Here { last, .. } => grade_continue(&mut graded, &next.q, last)?,
+            #[cfg(feature = "cuda")]
+            Asked::OnGpu { last, .. } => grade_continue_on_gpu(&graded, &next.q, last)?,
+        }
+    }
+    let gradients = surrogate(&output, &graded, 1.0 / config.train.batch_size as f64)?.backward()?;
+    Ok((output, graded, gradients))
 }
 
 /// Sums over the examples that ended with a step (and ask for something), as the reference logs them.
@@ -61,11 +102,6 @@ impl Step {
     /// The gradient by the puzzle vector that each slot has read, `[batch, puzzle_width]`.
     pub fn puzzle_gradient(&self) -> Option<&Tensor> {
         self.puzzle_rows.as_ref().and_then(|rows| self.gradients.get(rows))
-    }
-
-    /// Sum of the losses over the batch.
-    pub fn loss_sum(&self) -> f64 {
-        self.scores.iter().map(Score::loss).sum()
     }
 }
 
@@ -115,7 +151,24 @@ impl Trainer {
             step: 0,
             halting_rng,
             model,
+            #[cfg(feature = "cuda")]
+            on_gpu: None,
         })
+    }
+
+    /// Fills free slots by `next`, computes one supervision step, and applies it: what [`compute`](Self::compute) and
+    /// [`apply`](Self::apply) do, on a GPU as one piece of work. Gives how well each example did.
+    ///
+    /// # Errors
+    /// When a token is outside the vocabulary, or a weight has no gradient.
+    pub fn step(&mut self, next: impl FnMut(usize) -> Row) -> Result<Vec<Score>> {
+        #[cfg(feature = "cuda")]
+        if self.model.device().is_cuda() && kernels::is_fused(self.carry.latents().answer()) {
+            return self.step_on_gpu(next);
+        }
+        let step = self.compute(next)?;
+        self.apply(&step)?;
+        Ok(step.scores)
     }
 
     /// Fills free slots by `next`, then computes losses and gradients of one supervision step and moves the slots on.
@@ -129,21 +182,20 @@ impl Trainer {
         let puzzle_rows = input.puzzle_rows.map(|rows| Var::from_tensor(&rows)).transpose()?;
         input.puzzle_rows = puzzle_rows.as_ref().map(|rows| rows.as_tensor().clone());
 
-        let output = self.model.forward(&input, self.carry.latents(), Gradient::Recorded)?;
-        let mut graded = grade(config.loss, &output, self.carry.labels())?;
-        if config.trains_continue() {
-            let next = self.model.forward(&input, &output.latents, Gradient::None)?;
-            let is_last = self.carry.steps().iter().map(|steps| steps + 1 >= config.halt_max_steps);
-            grade_continue(&mut graded, &next.q, is_last)?;
-        }
-        let gradients = surrogate(&output, &graded, 1.0 / config.train.batch_size as f64)?.backward()?;
-
+        let last = self.carry.steps().iter().map(|steps| steps + 1 >= config.halt_max_steps).collect();
+        let asked = Asked::Here { labels: self.carry.labels(), last };
+        let (output, graded, gradients) = learn(&self.model, &input, self.carry.latents(), &asked)?;
         let scores = graded.scores()?;
-        let halting = Halting::of(config);
-        let wants_to_halt = scores.iter().map(|score| halting.wants_to_halt(score.q_halt, score.q_continue));
-        self.carry.advance(output.latents.clone(), wants_to_halt, halting, &mut self.halting_rng);
+        self.advance(output.latents.clone(), &scores);
         self.step += 1;
         Ok(Step { output, scores, gradients, puzzle_rows })
+    }
+
+    /// Moves the slots on.
+    fn advance(&mut self, latents: Latents, scores: &[Score]) {
+        let halting = Halting::of(self.model.config());
+        let wants_to_halt = scores.iter().map(|score| halting.wants_to_halt(score.q_halt, score.q_continue));
+        self.carry.advance(latents, wants_to_halt, halting, &mut self.halting_rng);
     }
 
     /// Moves the puzzle table, then the weights, then their average.
@@ -230,3 +282,6 @@ impl Trainer {
         Model::new(self.model.config(), *self.model.shape(), self.ema.weights(self.model.parameters())?)
     }
 }
+
+#[cfg(test)]
+mod tests;
