@@ -39,6 +39,12 @@ pub struct TrainArgs {
     /// The model and its batch
     #[arg(long, value_enum, env = "TINYSWEEP_BENCH_SHAPE", default_value = "small_mlp")]
     shape: Shape,
+    /// Features, in place of the shape's
+    #[arg(long, env = "TINYSWEEP_BENCH_WIDTH", value_parser = clap::value_parser!(u32).range(8..=8192))]
+    width: Option<u32>,
+    /// Examples in a batch, in place of the shape's
+    #[arg(long, env = "TINYSWEEP_BENCH_BATCH", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    batch: Option<u32>,
     /// Compute threads
     #[arg(long, env = "TINYSWEEP_BENCH_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: u16,
@@ -84,6 +90,8 @@ pub enum Precision {
 #[derive(Debug, Serialize)]
 struct Figures {
     shape: Shape,
+    width: usize,
+    batch: usize,
     precision: Precision,
     device: String,
     /// What computes products in bf16, where the CPU does.
@@ -108,12 +116,13 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
     environment::ensure_threads(args.threads.into())?;
     let device = args.device.open()?;
     let peak = device.is_cpu().then(|| fma_gflop_per_s(args.threads.into()));
-    let (config, shape) = args.shape.model();
-    let config = TrialConfig { precision: args.precision.into(), ..config };
+    let (config, shape) = args.model()?;
     let (wall, cpu) = times(&config, shape, &device, args.steps as usize)?;
     let gflop_per_s = gflop(&config, shape.seq_len) / wall * 1e3;
     let figures = Figures {
         shape: args.shape,
+        width: config.hidden_size,
+        batch: config.train.batch_size,
         precision: args.precision,
         device: args.device.name.to_string(),
         unit: args.precision.unit(&device),
@@ -126,6 +135,20 @@ pub fn execute(args: &TrainArgs) -> Result<(), Failure> {
         peak_rss_mib: process::peak_mib(Some(std::process::id())),
     };
     output::print(args.output, &figures::table(&figures)?, &figures)
+}
+
+impl TrainArgs {
+    /// The model and what it knows of its data.
+    fn model(&self) -> Result<(TrialConfig, DataShape), Failure> {
+        let (mut config, shape) = self.shape.model();
+        config.precision = self.precision.into();
+        config.hidden_size = self.width.map_or(config.hidden_size, |width| width as usize);
+        config.train.batch_size = self.batch.map_or(config.train.batch_size, |batch| batch as usize);
+        match config::check(&config).into_iter().next() {
+            Some(error) => Err(Failure::bad_input(error)),
+            None => Ok((config, shape)),
+        }
+    }
 }
 
 impl From<Precision> for config::Precision {
