@@ -18,15 +18,15 @@ use crate::device::Device;
 pub enum Gauge {
     /// The cores of the machine; with counters where they can be read.
     Processor(Option<Powercap>),
-    /// A GPU.
-    Gpu(Gpu),
+    /// A GPU, with its driver's library.
+    Gpu(Box<Gpu>),
 }
 
 impl Gauge {
     /// What there is to read of `device`.
     pub fn of(device: &Device) -> Self {
         match device.location() {
-            DeviceLocation::Cuda { gpu_id } => Self::Gpu(Gpu::open(gpu_id)),
+            DeviceLocation::Cuda { gpu_id } => Self::Gpu(Box::new(Gpu::open(gpu_id))),
             _ => Self::Processor(Powercap::open(Path::new(powercap::FOLDER))),
         }
     }
