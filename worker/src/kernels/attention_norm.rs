@@ -10,7 +10,7 @@ use super::{
     factors::{Factors, Weight},
     half::{Dims, Given},
     heads::{Heads, PARTS},
-    matmul::{Matrix, multiply},
+    matmul::Matrix,
     norm,
     rotary::{Rotary, Tables},
     softmax,
@@ -164,12 +164,12 @@ impl Cut {
         let heads = kept.heads.chunks_exact(PARTS * self.heads.matrix()).zip(kept.shares.chunks_exact_mut(self.square()));
         for ((qkv, shares), given) in heads.zip(given.chunks_exact_mut(self.heads.matrix())) {
             let [q, k, v] = self.parts(qkv);
-            multiply(self.square_matrix(&mut *shares), q, k.t(), false);
+            Factors::F32.multiply(self.square_matrix(&mut *shares), q, k.t(), false);
             vectorized(
                 #[inline(always)]
                 || softmax::forward(shares, self.heads.positions, self.scale()),
             );
-            multiply(self.head_matrix(given), self.square_matrix(&*shares), v, false);
+            Factors::F32.multiply(self.head_matrix(given), self.square_matrix(&*shares), v, false);
         }
         vectorized(
             #[inline(always)]
@@ -199,14 +199,14 @@ impl Cut {
             let ([q, k, v], g) = (self.parts(qkv), self.head_matrix(g));
             let (by_q, by_kv) = by_qkv.split_at_mut(self.heads.matrix());
             let (by_k, by_v) = by_kv.split_at_mut(self.heads.matrix());
-            multiply(self.head_matrix(by_v), self.square_matrix(shares).t(), g, false);
-            multiply(self.square_matrix(&mut *by_scores), g, v.t(), false);
+            Factors::F32.multiply(self.head_matrix(by_v), self.square_matrix(shares).t(), g, false);
+            Factors::F32.multiply(self.square_matrix(&mut *by_scores), g, v.t(), false);
             vectorized(
                 #[inline(always)]
                 || softmax::backward(shares, &mut by_scores, self.heads.positions, self.scale()),
             );
-            multiply(self.head_matrix(by_q), self.square_matrix(&*by_scores), k, false);
-            multiply(self.head_matrix(by_k), self.square_matrix(&*by_scores).t(), q, false);
+            Factors::F32.multiply(self.head_matrix(by_q), self.square_matrix(&*by_scores), k, false);
+            Factors::F32.multiply(self.head_matrix(by_k), self.square_matrix(&*by_scores).t(), q, false);
         }
         let mut by_rows = Buffer::new(by_heads.len());
         vectorized(

@@ -26,9 +26,8 @@ impl Factors {
         // What lies by columns is a transposed product that lies by rows.
         let (out, a, b) = if out.by_rows { (out, a, b) } else { (out.t(), b.t(), a.t()) };
         match self {
-            // Where b lies by rows the matrix library is as fast.
             #[cfg(target_arch = "x86_64")]
-            Self::F32 if a.by_rows && !b.by_rows && panels::is_available() => panels::multiply(out, a, &Panels::pack(b), add),
+            Self::F32 if panels::is_available() => panels::multiply_once(out, a, b, add),
             Self::F32 => matmul::multiply(out, a, b, add),
             Self::Bf16 => {
                 let unit = Unit::in_use();

@@ -12,16 +12,26 @@ pub fn is_available() -> bool {
     !cfg!(miri) && is_x86_feature_detected!("avx512f")
 }
 
-/// `out = a·b`, or `out += a·b` where `add` says so; `out` and `a` lie row by row and are `columns` and `depth` wide, `b` is packed in
-/// panels of `depth` rows.
+/// A left factor as it lies, from some row of it on.
+#[derive(Clone, Copy)]
+pub struct Left<'a> {
+    pub values: &'a [f32],
+    /// From a row to the next.
+    pub row_stride: usize,
+    /// From a number of a row to the next.
+    pub step: usize,
+}
+
+/// `out = a·b`, or `out += a·b` where `add` says so; `out` lies row by row and is `columns` wide, `b` is packed in panels of `depth` rows.
 ///
 /// # Panics
 /// Where [`is_available`] says no, and when there are not as many numbers as the shapes need.
-pub fn multiply(out: &mut [f32], a: &[f32], b: &[f32], columns: usize, depth: usize, add: bool) {
+pub fn multiply(out: &mut [f32], a: Left, b: &[f32], columns: usize, depth: usize, add: bool) {
     assert!(is_available(), "AVX-512 was not detected");
     let height = out.len() / columns;
-    let lengths = (height * columns, height * depth, panels_len(depth, columns));
-    assert_eq!((out.len(), a.len(), b.len()), lengths, "lengths of a product");
+    assert_eq!((out.len(), b.len()), (height * columns, panels_len(depth, columns)), "lengths of a product");
+    let last = height.saturating_sub(1) * a.row_stride + depth.saturating_sub(1) * a.step;
+    assert!(last < a.values.len(), "a left factor of {} numbers, where one is to be {last} behind the first", a.values.len());
     // SAFETY: the processor has the features that the function is compiled for, and the slices are as long as the shapes say, as just
     // asserted.
     unsafe { detected(out, a, b, columns, depth, add) }
@@ -30,7 +40,7 @@ pub fn multiply(out: &mut [f32], a: &[f32], b: &[f32], columns: usize, depth: us
 /// # Safety
 /// The slices must have the lengths that [`multiply`] asserts.
 #[target_feature(enable = "avx512f")]
-unsafe fn detected(out: &mut [f32], a: &[f32], b: &[f32], columns: usize, depth: usize, add: bool) {
+unsafe fn detected(out: &mut [f32], a: Left, b: &[f32], columns: usize, depth: usize, add: bool) {
     let height = out.len() / columns;
     // A panel of b stays in the cache while all rows of a go by.
     for (panel, b) in b.chunks(COLUMNS * depth).enumerate() {
@@ -41,7 +51,9 @@ unsafe fn detected(out: &mut [f32], a: &[f32], b: &[f32], columns: usize, depth:
                 out: out[row * columns + start..].as_mut_ptr(),
                 columns,
                 last: u16::MAX >> (width.next_multiple_of(LANES) - width),
-                a: a[row * depth..].as_ptr(),
+                a: a.values[row * a.row_stride..].as_ptr(),
+                row_stride: a.row_stride,
+                step: a.step,
                 b: b.as_ptr(),
                 depth,
                 add,
@@ -68,8 +80,10 @@ struct Tile {
     columns: usize,
     /// Which lanes of the last vector of a row belong to it.
     last: u16,
-    /// The first number of its rows of a, which lie `depth` apart.
+    /// The first number of its rows of a, which lie `row_stride` apart, and their numbers `step`.
     a: *const f32,
+    row_stride: usize,
+    step: usize,
     /// A panel, of `depth` rows.
     b: *const f32,
     depth: usize,
@@ -113,13 +127,13 @@ impl Tile {
             }
             for row in 0..HEIGHT {
                 // SAFETY: a has so many rows from here on, of `depth` numbers each.
-                let a = _mm512_set1_ps(unsafe { *a.add(row * self.depth) });
+                let a = _mm512_set1_ps(unsafe { *a.add(row * self.row_stride) });
                 for vector in 0..VECTORS {
                     sums[row][vector] = _mm512_fmadd_ps(a, row_of_b[vector], sums[row][vector]);
                 }
             }
             // Behind the last they are not read, so that they may point anywhere.
-            (a, b) = (a.wrapping_add(1), b.wrapping_add(VECTORS * LANES));
+            (a, b) = (a.wrapping_add(self.step), b.wrapping_add(VECTORS * LANES));
         }
         for row in 0..HEIGHT {
             for vector in 0..VECTORS {

@@ -13,18 +13,18 @@ proptest! {
     #[test]
     fn products_are_exact_but_for_rounding(
         [m, n, k] in [1..20usize, 1..150usize, 1..70usize],
-        [b_by_rows, add] in [any::<bool>(), any::<bool>()],
+        [a_by_rows, b_by_rows, add] in [any::<bool>(), any::<bool>(), any::<bool>()],
         seed: u64,
     ) {
         if !is_available() {
             return Ok(());
         }
         let (a, b, before) = (random(m * k, seed), random(k * n, seed ^ 1), random(m * n, seed ^ 2));
-        let a = Matrix::by_rows(&a[..], m, k);
+        let a = if a_by_rows { Matrix::by_rows(&a[..], m, k) } else { Matrix::by_rows(&a[..], k, m).t() };
         let b = if b_by_rows { Matrix::by_rows(&b[..], k, n) } else { Matrix::by_rows(&b[..], n, k).t() };
         // What lies before and behind the result is not its own.
         let mut around = [&[7.0; 16][..], &before, &[7.0; 16]].concat();
-        multiply(Matrix::by_rows(&mut around[16..16 + m * n], m, n), a, &Panels::pack(b), add);
+        multiply_once(Matrix::by_rows(&mut around[16..16 + m * n], m, n), a, b, add);
         prop_assert!(around[..16].iter().chain(&around[16 + m * n..]).all(|&value| value == 7.0));
         let at = |matrix: Matrix<&[f32]>, i, j| {
             f64::from(matrix.values[if matrix.by_rows { i * matrix.columns + j } else { j * matrix.rows + i }])
