@@ -53,7 +53,9 @@ pub fn exp(x: f32) -> f32 {
 
 #[inline(always)]
 fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
-    coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * x + coefficient)
+    // From the last one on: 0 · x would be computed, since it may not be 0.
+    let Some((last, others)) = coefficients.split_last() else { return 0.0 };
+    others.iter().rev().fold(*last, |sum, coefficient| sum * x + coefficient)
 }
 
 /// `1/(1+e^−x)`.
