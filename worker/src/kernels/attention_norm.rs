@@ -10,13 +10,16 @@ use super::{
     factors::{Factors, Weight},
     half::{Dims, Given},
     heads::{Heads, PARTS},
-    matmul::Matrix,
+    matmul::{Matrix, PANEL},
     norm,
     rotary::{Rotary, Tables},
     softmax,
     tally::Tally,
     vectorized,
 };
+
+/// The gradient of queries, keys and values is added up transposed: so that x is the factor that is made ready for a product.
+const TURNED: [bool; 2] = [true, false];
 
 /// `norm(x + output·attention(qkv·x))`: full bidirectional multi-head self-attention, with rotary positions where there are such, and
 /// `norm(h) = h / √(mean(h²) + eps)` over the features and without weights, as published. A clone is on the same weights.
@@ -40,7 +43,7 @@ impl AttentionNorm {
     /// # Errors
     /// When an operation fails.
     pub fn new(heads: usize, [qkv, output]: [Tensor; 2], rotary: Option<Rotary>, eps: f64) -> Result<Self> {
-        Ok(Self { heads, tally: Tally::of(&qkv, &output)?, qkv, output, rotary, eps })
+        Ok(Self { heads, tally: Tally::of([&qkv, &output], TURNED)?, qkv, output, rotary, eps })
     }
 
     /// The width of a head, where the weights and the rotary tables fit the values.
@@ -58,7 +61,7 @@ impl AttentionNorm {
 
     /// Turns `x` into the result, and gives what the backward pass needs. Products within a head are in f32, whatever the weights are in.
     pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32]) -> Result<Kept> {
-        let cut = Cut::new(self, dims)?;
+        let cut = Cut::new(self, weights, dims)?;
         self.with_tables(|tables| cut.forward(x, weights, tables, self.eps as f32))
     }
 
@@ -72,10 +75,9 @@ impl AttentionNorm {
         kept: &Kept,
         by_x: &mut [f32],
     ) -> Result<()> {
-        let cut = Cut::new(self, dims)?;
+        let cut = Cut::new(self, transposed, dims)?;
         let Some(tally) = &self.tally else { candle_core::bail!("the weights are no variables") };
-        let inner = cut.heads.inner();
-        tally.add(given.run, [PARTS * inner * cut.width, cut.width * inner], |by_qkv, by_output| {
+        tally.add(given.run, |by_qkv, by_output| {
             self.with_tables(|tables| {
                 let backward = Backward { cut, factors, tables, transposed };
                 backward.run(given, kept, [by_qkv, by_output], by_x);
@@ -98,7 +100,7 @@ pub struct Kept {
     heads: Buffer,
     /// What each query takes of each key's value, `[positions, positions]` for each head of each example.
     shares: Buffer,
-    /// What the heads give, `[tokens, inner]`.
+    /// What the heads give, `[tokens, inner]`, in panels where products take it so.
     mixed: Buffer,
     /// What each token's vector was multiplied by in the norm.
     inverses: Buffer,
@@ -124,10 +126,12 @@ struct Cut {
 }
 
 impl Cut {
-    fn new(half: &AttentionNorm, dims: Dims) -> Result<Self> {
+    fn new(half: &AttentionNorm, weights: &[Weight; 2], dims: Dims) -> Result<Self> {
         let Dims { examples, positions, width } = dims;
         let head_width = half.checked_head_width(dims)?;
-        Ok(Self { width, heads: Heads { examples, positions, heads: half.heads, head_width } })
+        // A vector of a head is to lie in one panel.
+        let in_panels = weights[0].takes_panels() && (half.heads * head_width).is_multiple_of(PANEL) && PANEL.is_multiple_of(head_width);
+        Ok(Self { width, heads: Heads { examples, positions, heads: half.heads, head_width, in_panels } })
     }
 
     fn tokens(self) -> usize {
@@ -137,6 +141,11 @@ impl Cut {
     /// Numbers of the scores or shares of one head of one example.
     fn square(self) -> usize {
         self.heads.positions * self.heads.positions
+    }
+
+    /// Vectors of heads, of each token side by side.
+    fn vectors<T: AsRef<[f32]>>(self, values: T, parts: usize) -> Matrix<T> {
+        Matrix::by_rows(values, self.tokens(), parts * self.heads.inner()).cut(self.heads.in_panels)
     }
 
     /// One matrix of a head of an example.
@@ -154,8 +163,7 @@ impl Cut {
         let (tokens, inner) = (self.tokens(), self.heads.inner());
         let mut kept = Kept::new(self);
         let mut rows = Buffer::new(tokens * PARTS * inner);
-        let by_rows = Matrix::by_rows(&mut *rows, tokens, PARTS * inner);
-        qkv.multiply(by_rows.t(), Matrix::by_rows(&*out, tokens, self.width).t(), false);
+        qkv.multiply(self.vectors(&mut *rows, PARTS).t(), Matrix::by_rows(&*out, tokens, self.width).t(), false);
         vectorized(
             #[inline(always)]
             || self.heads.split(&rows, &mut kept.heads, tables),
@@ -175,7 +183,7 @@ impl Cut {
             #[inline(always)]
             || self.heads.join(&given, &mut kept.mixed, None),
         );
-        let mixed = Matrix::by_rows(&*kept.mixed, tokens, inner);
+        let mixed = self.vectors(&*kept.mixed, 1);
         output.multiply(Matrix::by_rows(&mut *out, tokens, self.width).t(), mixed.t(), true);
         vectorized(
             #[inline(always)]
@@ -235,21 +243,19 @@ struct Backward<'a> {
 }
 
 impl Backward<'_> {
-    fn run(&self, given: Given<'_>, kept: &Kept, [by_qkv, by_output]: [&mut [f32]; 2], by_x: &mut [f32]) {
+    fn run(&self, given: Given<'_>, kept: &Kept, [by_qkv, by_output]: [Matrix<&mut [f32]>; 2], by_x: &mut [f32]) {
         let Self { cut, factors, tables, transposed: [qkv, output] } = self;
-        let (tokens, inner, width) = (cut.tokens(), cut.heads.inner(), cut.width);
+        let (tokens, width) = (cut.tokens(), cut.width);
         vectorized(
             #[inline(always)]
             || norm::rows_backward(given.y, by_x, &kept.inverses),
         );
         let by_sum = Matrix::by_rows(&*by_x, tokens, width);
-        let (by_output, mixed) = (Matrix::by_rows(by_output, width, inner), Matrix::by_rows(&*kept.mixed, tokens, inner));
-        factors.multiply(by_output, by_sum.t(), mixed, true);
-        let mut by_mixed = Buffer::new(tokens * inner);
-        output.multiply(Matrix::by_rows(&mut *by_mixed, tokens, inner).t(), by_sum.t(), false);
+        factors.multiply(by_output, by_sum.t(), cut.vectors(&*kept.mixed, 1), true);
+        let mut by_mixed = Buffer::new(kept.mixed.len());
+        output.multiply(cut.vectors(&mut *by_mixed, 1).t(), by_sum.t(), false);
         let by_rows = cut.backward_of_heads(kept, &by_mixed, *tables);
-        let by_rows = Matrix::by_rows(&*by_rows, tokens, PARTS * inner);
-        let by_qkv = Matrix::by_rows(by_qkv, PARTS * inner, width);
+        let by_rows = cut.vectors(&*by_rows, PARTS);
         factors.multiply(by_qkv, by_rows.t(), Matrix::by_rows(given.x, tokens, width), true);
         qkv.multiply(Matrix::by_rows(by_x, tokens, width).t(), by_rows.t(), true);
     }

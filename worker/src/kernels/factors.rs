@@ -68,15 +68,24 @@ impl Weight {
         }
     }
 
+    /// Whether x and products may be cut into panels.
+    pub fn takes_panels(&self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Rows(_) | Self::Panels(_) => true,
+            Self::Library(_) | Self::Left(_) | Self::Right(_) => false,
+        }
+    }
+
     /// `out = W·x`, or `out += W·x` where `add` says so.
     ///
     /// # Panics
-    /// When the shapes do not fit, or `out` and x do not lie as was said.
+    /// When the shapes do not fit, or `out` and x do not lie as was said, or in panels where none are taken.
     pub fn multiply(&self, out: Matrix<&mut [f32]>, x: Matrix<&[f32]>, add: bool) {
         match self {
             Self::Library(weight) => matmul::multiply(out, weight.view(), x, add),
             #[cfg(target_arch = "x86_64")]
-            Self::Rows(weight) => panels::multiply(out, weight.view(), &Panels::pack(x), add),
+            Self::Rows(weight) => panels::multiply_once(out, weight.view(), x, add),
             #[cfg(target_arch = "x86_64")]
             Self::Panels(weight) => panels::multiply(out.t(), x.t(), weight, add),
             Self::Left(weight) => bf16::multiply(out, weight, &Right::pack(Unit::in_use(), x), add),

@@ -1,6 +1,9 @@
 //! Vectors of attention heads: those of a token one after the other, as products give them, or those of a head, as attention takes them.
 
-use super::rotary::{Tables, Turn};
+use super::{
+    matmul::PANEL,
+    rotary::{Tables, Turn},
+};
 
 /// Queries, keys and values.
 pub const PARTS: usize = 3;
@@ -12,6 +15,8 @@ pub struct Heads {
     pub positions: usize,
     pub heads: usize,
     pub head_width: usize,
+    /// Whether rows of vectors of all heads lie in panels.
+    pub in_panels: bool,
 }
 
 impl Heads {
@@ -60,8 +65,10 @@ impl Heads {
     fn places(self, parts: usize) -> impl Iterator<Item = Place> {
         (0..self.examples * self.heads * parts).map(move |index| {
             let (example, head, part) = (index / (self.heads * parts), index / parts % self.heads, index % parts);
-            let start = (example * self.positions * parts + part) * self.inner() + head * self.head_width;
-            Place { part, start, step: parts * self.inner() }
+            let (token, feature) = (example * self.positions, part * self.inner() + head * self.head_width);
+            let (panel, step) = if self.in_panels { (feature / PANEL, PANEL) } else { (0, parts * self.inner()) };
+            let start = panel * PANEL * self.examples * self.positions + token * step + feature - panel * PANEL;
+            Place { part, start, step }
         })
     }
 }
@@ -87,7 +94,7 @@ mod tests {
 
     #[test]
     fn rows_are_split_by_head_and_joined_again() {
-        let heads = Heads { examples: 2, positions: 3, heads: 2, head_width: 2 };
+        let heads = Heads { examples: 2, positions: 3, heads: 2, head_width: 2, in_panels: false };
         let rows: Vec<f32> = (0..72).map(|number| number as f32).collect();
         let (mut matrices, mut again) = ([0.0; 72], [0.0; 72]);
         heads.split(&rows, &mut matrices, None);
@@ -99,5 +106,25 @@ mod tests {
         assert_eq!(matrices[36..38], [36.0, 37.0]);
         heads.join(&matrices, &mut again, None);
         assert_eq!(again[..], rows);
+    }
+
+    #[test]
+    fn rows_in_panels_are_split_into_the_same_heads() {
+        let heads = Heads { examples: 2, positions: 3, heads: 4, head_width: 32, in_panels: false };
+        let in_panels = Heads { in_panels: true, ..heads };
+        for parts in [1, PARTS] {
+            let width = parts * heads.inner();
+            let rows: Vec<f32> = (0..6 * width).map(|number| number as f32).collect();
+            let panels: Vec<f32> = (0..width / PANEL)
+                .flat_map(|panel| rows.chunks(width).flat_map(move |row| &row[panel * PANEL..][..PANEL]))
+                .copied()
+                .collect();
+            let (mut matrices, mut same, mut again) = (vec![0.0; rows.len()], vec![0.0; rows.len()], vec![0.0; rows.len()]);
+            heads.split(&rows, &mut matrices, None);
+            in_panels.split(&panels, &mut same, None);
+            assert_eq!(same, matrices);
+            in_panels.join(&matrices, &mut again, None);
+            assert_eq!(again, panels);
+        }
     }
 }

@@ -7,6 +7,9 @@ use super::{buffer::Buffer, runs::threads};
 /// Lines that are turned at once: as many numbers as a cache line has.
 const LINES: usize = 16;
 
+/// Numbers of a line that lie side by side in a matrix that is cut into panels.
+pub const PANEL: usize = 64;
+
 /// A matrix in a slice, without gaps.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix<T> {
@@ -15,6 +18,8 @@ pub struct Matrix<T> {
     pub(super) columns: usize,
     /// Whether a row's values lie side by side, rather than a column's.
     pub(super) by_rows: bool,
+    /// Whether lines, of a multiple of [`PANEL`] values, are cut into panels: first that many of each line, then the next of each.
+    pub(super) in_panels: bool,
 }
 
 impl<T: AsRef<[f32]>> Matrix<T> {
@@ -24,7 +29,7 @@ impl<T: AsRef<[f32]>> Matrix<T> {
     /// When there are not `rows · columns` values.
     pub fn by_rows(values: T, rows: usize, columns: usize) -> Self {
         assert_eq!(values.as_ref().len(), rows * columns, "a matrix of {rows} by {columns}");
-        Self { values, rows, columns, by_rows: true }
+        Self { values, rows, columns, by_rows: true, in_panels: false }
     }
 
     /// The transposed matrix, on the same values.
@@ -34,8 +39,13 @@ impl<T: AsRef<[f32]>> Matrix<T> {
 
     /// On the same values.
     pub fn view(&self) -> Matrix<&[f32]> {
-        let Self { ref values, rows, columns, by_rows } = *self;
-        Matrix { values: values.as_ref(), rows, columns, by_rows }
+        self.on(self.values.as_ref())
+    }
+
+    /// One that lies the same way, on other values.
+    fn on<U>(&self, values: U) -> Matrix<U> {
+        let Self { rows, columns, by_rows, in_panels, .. } = *self;
+        Matrix { values, rows, columns, by_rows, in_panels }
     }
 
     /// The same matrix, copied so that it lies the other way.
@@ -50,22 +60,37 @@ impl<T: AsRef<[f32]>> Matrix<T> {
                 }
             }
         }
-        Matrix { values, rows: self.rows, columns: self.columns, by_rows: !self.by_rows }
+        Matrix { values, rows: self.rows, columns: self.columns, by_rows: !self.by_rows, in_panels: false }
     }
 
     /// A copy that lies by rows or by columns, as `by_rows` says.
     pub fn lying(&self, by_rows: bool) -> Matrix<Buffer> {
-        if self.by_rows == by_rows {
-            let Self { ref values, rows, columns, by_rows } = *self;
-            Matrix { values: Buffer::of(values.as_ref()), rows, columns, by_rows }
-        } else {
-            self.turned()
-        }
+        assert!(!self.in_panels, "a matrix in panels is no matrix by rows");
+        if self.by_rows == by_rows { self.on(Buffer::of(self.values.as_ref())) } else { self.turned() }
+    }
+
+    /// On the same values, which are cut into panels where `in_panels` says so.
+    ///
+    /// # Panics
+    /// When lines cannot be cut so.
+    pub fn cut(self, in_panels: bool) -> Self {
+        let length = if self.by_rows { self.columns } else { self.rows };
+        assert!(!in_panels || length.is_multiple_of(PANEL), "panels of {PANEL} for lines of {length}");
+        Self { in_panels, ..self }
     }
 
     /// From a row to the next, and from a column to the next.
     fn strides(&self) -> (isize, isize) {
+        assert!(!self.in_panels, "a matrix in panels has no strides");
         if self.by_rows { (self.columns as isize, 1) } else { (1, self.rows as isize) }
+    }
+}
+
+impl Matrix<&mut [f32]> {
+    /// On the same values, for a while.
+    pub fn view_mut(&mut self) -> Matrix<&mut [f32]> {
+        let Self { ref mut values, rows, columns, by_rows, in_panels } = *self;
+        Matrix { values, rows, columns, by_rows, in_panels }
     }
 }
 

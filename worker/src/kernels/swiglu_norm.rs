@@ -2,7 +2,7 @@
 //!
 //! Both uses of it are one formula on a matrix X whose columns are mixed alike: positions by features where it mixes positions, features
 //! by tokens where it mixes features (tokens lie one after the other, so that this X is a transposed view). No activation is
-//! transposed in memory.
+//! transposed in memory. What is inside, between the two products, lies in panels where products take it so.
 
 use candle_core::{Result, Tensor};
 
@@ -11,7 +11,7 @@ use super::{
     factors::{Factors, Weight},
     gate,
     half::{Dims, Given},
-    matmul::Matrix,
+    matmul::{Matrix, PANEL},
     norm,
     tally::Tally,
     vectorized,
@@ -24,6 +24,14 @@ pub enum Over {
     Features,
     /// The positions.
     Positions,
+}
+
+impl Over {
+    /// Which gradients, of gates and ups and of down, are added up transposed: so that X or its gradient is the factor that is made ready
+    /// for a product, which has fewer numbers than what is inside.
+    fn turned(self) -> [bool; 2] {
+        [self == Self::Features, self == Self::Positions]
+    }
 }
 
 /// `norm(x + down·(silu(gate·x) ∘ up·x))`, the SwiGLU of arXiv 2002.05202, with `norm(h) = h / √(mean(h²) + eps)` over the same axis and
@@ -46,7 +54,7 @@ impl SwiGluNorm {
     /// # Errors
     /// When an operation fails.
     pub fn new(over: Over, [gate_up, down]: [Tensor; 2], eps: f64) -> Result<Self> {
-        Ok(Self { over, tally: Tally::of(&gate_up, &down)?, gate_up, down, eps })
+        Ok(Self { over, tally: Tally::of([&gate_up, &down], over.turned())?, gate_up, down, eps })
     }
 
     /// How many values are mixed, by how many between, where the weights fit them.
@@ -62,7 +70,7 @@ impl SwiGluNorm {
 
     /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.
     pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32], keep: bool) -> Result<Option<Kept>> {
-        let cut = Cut::new(self, dims)?;
+        let cut = Cut::new(self, weights, dims)?;
         let columns = x.len() / cut.outer;
         let mut both = Buffer::new(2 * cut.inner * if keep { columns } else { cut.columns });
         let mut inverses = Buffer::new(columns);
@@ -85,14 +93,14 @@ impl SwiGluNorm {
         kept: &Kept,
         by_x: &mut [f32],
     ) -> Result<()> {
-        let cut = Cut::new(self, dims)?;
+        let cut = Cut::new(self, transposed, dims)?;
         let Some(tally) = &self.tally else { candle_core::bail!("the weights are no variables") };
-        tally.add(given.run, [2 * cut.inner * cut.outer, cut.outer * cut.inner], |by_gate_up, by_down| {
+        tally.add(given.run, |mut by_gate_up, mut by_down| {
             let width = cut.outer * cut.columns;
             let parts = given.x.chunks(width).zip(given.y.chunks(width)).zip(by_x.chunks_mut(width));
             let kept = kept.both.chunks(2 * cut.inner * cut.columns).zip(kept.inverses.chunks(cut.columns));
             for (((x, y), by_x), (both, inverses)) in parts.zip(kept) {
-                cut.backward(factors, Saved { x, y, both, inverses }, transposed, [&mut *by_gate_up, &mut *by_down], by_x);
+                cut.backward(factors, Saved { x, y, both, inverses }, transposed, [by_gate_up.view_mut(), by_down.view_mut()], by_x);
             }
         });
         Ok(())
@@ -116,16 +124,18 @@ struct Cut {
     outer: usize,
     inner: usize,
     columns: usize,
+    /// Whether what is inside lies in panels.
+    in_panels: bool,
 }
 
 impl Cut {
-    fn new(half: &SwiGluNorm, dims: Dims) -> Result<Self> {
+    fn new(half: &SwiGluNorm, weights: &[Weight; 2], dims: Dims) -> Result<Self> {
         let (outer, inner) = half.checked_sizes(dims)?;
-        let columns = match half.over {
-            Over::Features => dims.examples * dims.positions,
-            Over::Positions => dims.width,
+        let (columns, line) = match half.over {
+            Over::Features => (dims.examples * dims.positions, inner),
+            Over::Positions => (dims.width, dims.width),
         };
-        Ok(Self { over: half.over, outer, inner, columns })
+        Ok(Self { over: half.over, outer, inner, columns, in_panels: weights[0].takes_panels() && line.is_multiple_of(PANEL) })
     }
 
     /// `values` as a matrix of `rows` rows and this part's columns.
@@ -136,25 +146,29 @@ impl Cut {
         }
     }
 
-    /// Gates that lie side by side, followed by their ups.
-    fn gates(self) -> usize {
-        if self.over == Over::Features { self.inner } else { self.inner * self.columns }
+    /// The same of what is inside.
+    fn inside<T: AsRef<[f32]>>(self, values: T, rows: usize) -> Matrix<T> {
+        self.matrix(values, rows).cut(self.in_panels)
     }
 
-    /// `gate_up` and `down` as matrices.
-    fn weights<T: AsRef<[f32]>>(self, [gate_up, down]: [T; 2]) -> [Matrix<T>; 2] {
-        [Matrix::by_rows(gate_up, 2 * self.inner, self.outer), Matrix::by_rows(down, self.outer, self.inner)]
+    /// Gates that lie side by side, followed by their ups.
+    fn gates(self) -> usize {
+        match (self.over, self.in_panels) {
+            (Over::Features, false) => self.inner,
+            (Over::Positions, true) => self.inner * PANEL,
+            _ => self.inner * self.columns,
+        }
     }
 
     /// Turns X into the result.
     fn forward(self, [gate_up, down]: &[Weight; 2], part: Part, eps: f32) {
-        gate_up.multiply(self.matrix(&mut *part.both, 2 * self.inner), self.matrix(&*part.x, self.outer), false);
+        gate_up.multiply(self.inside(&mut *part.both, 2 * self.inner), self.matrix(&*part.x, self.outer), false);
         let mut gated = Buffer::new(self.inner * self.columns);
         vectorized(
             #[inline(always)]
             || gate::forward(part.both, &mut gated, self.gates()),
         );
-        down.multiply(self.matrix(&mut *part.x, self.outer), self.matrix(&*gated, self.inner), true);
+        down.multiply(self.matrix(&mut *part.x, self.outer), self.inside(&*gated, self.inner), true);
         vectorized(
             #[inline(always)]
             || match self.over {
@@ -165,8 +179,14 @@ impl Cut {
     }
 
     /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, of which `transposed` are given.
-    fn backward(self, factors: Factors, given: Saved<'_>, transposed: &[Weight; 2], by_weights: [&mut [f32]; 2], by_x: &mut [f32]) {
-        let ([gate_up, down], [by_gate_up, by_down]) = (transposed, self.weights(by_weights));
+    fn backward(
+        self,
+        factors: Factors,
+        given: Saved<'_>,
+        [gate_up, down]: &[Weight; 2],
+        [by_gate_up, by_down]: [Matrix<&mut [f32]>; 2],
+        by_x: &mut [f32],
+    ) {
         vectorized(
             #[inline(always)]
             || match self.over {
@@ -175,15 +195,15 @@ impl Cut {
             },
         );
         let mut gated = Buffer::new(self.inner * self.columns);
-        down.multiply(self.matrix(&mut *gated, self.inner), self.matrix(&*by_x, self.outer), false);
+        down.multiply(self.inside(&mut *gated, self.inner), self.matrix(&*by_x, self.outer), false);
         let mut by_both = Buffer::new(2 * self.inner * self.columns);
         vectorized(
             #[inline(always)]
             || gate::backward(given.both, &mut gated, &mut by_both, self.gates()),
         );
-        factors.multiply(by_down, self.matrix(&*by_x, self.outer), self.matrix(&*gated, self.inner).t(), true);
-        factors.multiply(by_gate_up, self.matrix(&*by_both, 2 * self.inner), self.matrix(given.x, self.outer).t(), true);
-        gate_up.multiply(self.matrix(by_x, self.outer), self.matrix(&*by_both, 2 * self.inner), true);
+        factors.multiply(by_down, self.matrix(&*by_x, self.outer), self.inside(&*gated, self.inner).t(), true);
+        factors.multiply(by_gate_up, self.inside(&*by_both, 2 * self.inner), self.matrix(given.x, self.outer).t(), true);
+        gate_up.multiply(self.matrix(by_x, self.outer), self.inside(&*by_both, 2 * self.inner), true);
     }
 }
 

@@ -13,6 +13,8 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 #[cfg(feature = "cuda")]
 use candle_core::{CudaStorage, DType};
 
+use super::{buffer::Buffer, matmul::Matrix};
+
 /// Gradients of two weights, as far as they are known.
 #[derive(Clone, Debug)]
 pub struct Tally {
@@ -22,8 +24,9 @@ pub struct Tally {
 }
 
 /// What was added up for two weights.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sums {
+    lies: [Lies; 2],
     by_run: ByRun,
     /// The sums as a GPU has them, whose operations add up by themselves.
     whole: Mutex<Option<[Tensor; 2]>>,
@@ -32,34 +35,57 @@ struct Sums {
 /// Gradients of two weights by the run of examples that they are of: runs add on threads of their own, and the order of additions must not
 /// depend on which is first.
 #[derive(Debug, Default)]
-struct ByRun(Mutex<BTreeMap<usize, [Vec<f32>; 2]>>);
+struct ByRun(Mutex<BTreeMap<usize, [Buffer; 2]>>);
 
 impl ByRun {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, [Vec<f32>; 2]>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, [Buffer; 2]>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// How the gradient of a weight of `rows` by `columns` is added up on the CPU.
+#[derive(Clone, Copy, Debug)]
+struct Lies {
+    rows: usize,
+    columns: usize,
+    /// Whether by columns.
+    turned: bool,
+}
+
+impl Lies {
+    fn of(weight: &Tensor, turned: bool) -> Result<Self> {
+        let (rows, columns) = weight.dims2()?;
+        Ok(Self { rows, columns, turned })
+    }
+
+    fn matrix<T: AsRef<[f32]>>(self, values: T) -> Matrix<T> {
+        let Self { rows, columns, turned } = self;
+        if turned { Matrix::by_rows(values, columns, rows).t() } else { Matrix::by_rows(values, rows, columns) }
+    }
+}
+
 impl Tally {
-    /// For the weights `a` and `b`, where they are variables.
+    /// For the weights `a` and `b`, where they are variables. Gradients of those that `turned` names are added up by columns.
     ///
     /// # Errors
-    /// When the token cannot be made.
-    pub fn of(a: &Tensor, b: &Tensor) -> Result<Option<Self>> {
+    /// When they are no matrices, or the token cannot be made.
+    pub fn of([a, b]: [&Tensor; 2], turned: [bool; 2]) -> Result<Option<Self>> {
         if !a.is_variable() {
             return Ok(None);
         }
-        let sums = Arc::<Sums>::default();
+        let lies = [Lies::of(a, turned[0])?, Lies::of(b, turned[1])?];
+        let sums = Arc::new(Sums { lies, by_run: ByRun::default(), whole: Mutex::default() });
         let token = a.apply_op2(b, Handover { sums: Arc::clone(&sums) })?;
         Ok(Some(Self { sums, token }))
     }
 
-    /// Lets `add` add to the gradients of `run`, which have as many numbers as `lengths` say.
-    pub fn add<R>(&self, run: usize, lengths: [usize; 2], add: impl FnOnce(&mut [f32], &mut [f32]) -> R) -> R {
+    /// Lets `add` add to the gradients of `run`.
+    pub fn add<R>(&self, run: usize, add: impl FnOnce(Matrix<&mut [f32]>, Matrix<&mut [f32]>) -> R) -> R {
         let sums = self.sums.by_run.lock().remove(&run);
-        let [mut a, mut b] = sums.unwrap_or_else(|| lengths.map(|length| vec![0.0; length]));
-        let result = add(&mut a, &mut b);
-        self.sums.by_run.lock().insert(run, [a, b]);
+        let [a, b] = self.sums.lies;
+        let [mut by_a, mut by_b] = sums.unwrap_or_else(|| [a, b].map(|lies| Buffer::zeros(lies.rows * lies.columns)));
+        let result = add(a.matrix(&mut by_a), b.matrix(&mut by_b));
+        self.sums.by_run.lock().insert(run, [by_a, by_b]);
         result
     }
 
@@ -105,12 +131,17 @@ impl CustomOp2 for Handover {
         let Some([by_a, by_b]) = runs.reduce(|[a, b], [more_a, more_b]| [sum(a, &more_a), sum(b, &more_b)]) else {
             return Ok((None, None));
         };
-        let tensor = |values, weight: &Tensor| Tensor::from_vec(values, weight.shape(), &Device::Cpu).map(Some);
-        Ok((tensor(by_a, a)?, tensor(by_b, b)?))
+        let tensor = |lies: Lies, sum: Buffer, weight: &Tensor| {
+            let sum = lies.matrix(sum);
+            let sum = if sum.by_rows { sum } else { sum.lying(true) };
+            Tensor::from_slice(&sum.values, weight.shape(), &Device::Cpu).map(Some)
+        };
+        let [lies_a, lies_b] = self.sums.lies;
+        Ok((tensor(lies_a, by_a, a)?, tensor(lies_b, by_b, b)?))
     }
 }
 
-fn sum(mut values: Vec<f32>, more: &[f32]) -> Vec<f32> {
+fn sum(mut values: Buffer, more: &[f32]) -> Buffer {
     values.iter_mut().zip(more).for_each(|(value, more)| *value += more);
     values
 }

@@ -27,6 +27,8 @@ use super::{
 };
 pub use unit::{Unit, UnitError};
 
+const IN_PANELS: &str = "what is cut into panels is not packed for bf16";
+
 /// The left factor of a product that lies row by row.
 #[derive(Debug)]
 pub struct Left(Packed);
@@ -47,7 +49,11 @@ struct Packed {
 
 impl Left {
     /// `matrix`, for a product by `unit`.
+    ///
+    /// # Panics
+    /// When it is cut into panels.
     pub fn pack(unit: Unit, matrix: Matrix<&[f32]>) -> Self {
+        assert!(!matrix.in_panels, "{IN_PANELS}");
         Self(match unit {
             #[cfg(target_arch = "x86_64")]
             Unit::Amx => {
@@ -74,7 +80,11 @@ impl Left {
 
 impl Right {
     /// `matrix`, for a product by `unit`.
+    ///
+    /// # Panics
+    /// When it is cut into panels.
     pub fn pack(unit: Unit, matrix: Matrix<&[f32]>) -> Self {
+        assert!(!matrix.in_panels, "{IN_PANELS}");
         Self(match unit {
             #[cfg(target_arch = "x86_64")]
             Unit::Amx => {
@@ -131,7 +141,7 @@ impl Packed {
     }
 
     fn matrix(&self) -> Matrix<&[f32]> {
-        Matrix { values: &self.values, rows: self.rows, columns: self.columns, by_rows: self.by_rows }
+        Matrix { values: &self.values, rows: self.rows, columns: self.columns, by_rows: self.by_rows, in_panels: false }
     }
 }
 

@@ -2,7 +2,8 @@
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::{
-    _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _MM_HINT_ET0, _MM_HINT_T0, _mm_prefetch, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+    _mm512_set1_ps, _mm512_setzero_ps,
 };
 
 use super::pack::{COLUMNS, LANES, ROWS, panels_len};
@@ -20,6 +21,18 @@ pub struct Left<'a> {
     pub row_stride: usize,
     /// From a number of a row to the next.
     pub step: usize,
+    /// How many numbers of a row there are in a panel of it.
+    pub panel: usize,
+    /// From a panel to the next.
+    pub panel_stride: usize,
+}
+
+impl Left<'_> {
+    /// How far behind the first number the last one may be, of `height` rows of `depth` numbers.
+    fn last(&self, height: usize, depth: usize) -> usize {
+        let panels = depth.div_ceil(self.panel);
+        (height - 1) * self.row_stride + (panels - 1) * self.panel_stride + (self.panel.min(depth) - 1) * self.step
+    }
 }
 
 /// `out = a·b`, or `out += a·b` where `add` says so; `out` lies row by row and is `columns` wide, `b` is packed in panels of `depth` rows.
@@ -30,8 +43,7 @@ pub fn multiply(out: &mut [f32], a: Left, b: &[f32], columns: usize, depth: usiz
     assert!(is_available(), "AVX-512 was not detected");
     let height = out.len() / columns;
     assert_eq!((out.len(), b.len()), (height * columns, panels_len(depth, columns)), "lengths of a product");
-    let last = height.saturating_sub(1) * a.row_stride + depth.saturating_sub(1) * a.step;
-    assert!(last < a.values.len(), "a left factor of {} numbers, where one is to be {last} behind the first", a.values.len());
+    assert!(height > 0 && depth > 0 && a.last(height, depth) < a.values.len(), "length of a left factor");
     // SAFETY: the processor has the features that the function is compiled for, and the slices are as long as the shapes say, as just
     // asserted.
     unsafe { detected(out, a, b, columns, depth, add) }
@@ -51,9 +63,7 @@ unsafe fn detected(out: &mut [f32], a: Left, b: &[f32], columns: usize, depth: u
                 out: out[row * columns + start..].as_mut_ptr(),
                 columns,
                 last: u16::MAX >> (width.next_multiple_of(LANES) - width),
-                a: a.values[row * a.row_stride..].as_ptr(),
-                row_stride: a.row_stride,
-                step: a.step,
+                a: Left { values: &a.values[row * a.row_stride..], ..a },
                 b: b.as_ptr(),
                 depth,
                 add,
@@ -74,23 +84,21 @@ unsafe fn detected(out: &mut [f32], a: Left, b: &[f32], columns: usize, depth: u
 
 /// A part of the result that is computed at once, and what it is computed from.
 #[derive(Clone, Copy)]
-struct Tile {
+struct Tile<'a> {
     /// Its first number; rows lie `columns` apart.
     out: *mut f32,
     columns: usize,
     /// Which lanes of the last vector of a row belong to it.
     last: u16,
-    /// The first number of its rows of a, which lie `row_stride` apart, and their numbers `step`.
-    a: *const f32,
-    row_stride: usize,
-    step: usize,
+    /// From its rows on.
+    a: Left<'a>,
     /// A panel, of `depth` rows.
     b: *const f32,
     depth: usize,
     add: bool,
 }
 
-impl Tile {
+impl Tile<'_> {
     /// Computes [`ROWS`] rows of `VECTORS` vectors, or as many rows as are `left`.
     ///
     /// # Safety
@@ -118,22 +126,34 @@ impl Tile {
     #[target_feature(enable = "avx512f")]
     unsafe fn compute<const HEIGHT: usize, const VECTORS: usize>(self) {
         let mut sums = [[_mm512_setzero_ps(); VECTORS]; HEIGHT];
-        let (mut a, mut b) = (self.a, self.b);
-        for _ in 0..self.depth {
-            let mut row_of_b = [_mm512_setzero_ps(); VECTORS];
-            for vector in 0..VECTORS {
-                // SAFETY: a row of the panel has so many vectors, and there are `depth` of them.
-                row_of_b[vector] = unsafe { _mm512_loadu_ps(b.add(vector * LANES)) };
+        let Left { values, row_stride, step, panel, panel_stride } = self.a;
+        let (mut panel_of_a, mut b) = (values.as_ptr(), self.b);
+        // What is written in the end comes to the cache meanwhile, and the next panel of a does, which the processor does not foresee.
+        // SAFETY: to fetch in advance may be tried with any address.
+        unsafe { fetch::<_MM_HINT_ET0, HEIGHT, VECTORS>(self.out, self.columns) };
+        for start in (0..self.depth).step_by(panel) {
+            let mut a = panel_of_a;
+            if start + panel < self.depth {
+                // SAFETY: as above.
+                unsafe { fetch::<_MM_HINT_T0, HEIGHT, { COLUMNS / LANES }>(panel_of_a.wrapping_add(panel_stride), row_stride) };
             }
-            for row in 0..HEIGHT {
-                // SAFETY: a has so many rows from here on, of `depth` numbers each.
-                let a = _mm512_set1_ps(unsafe { *a.add(row * self.row_stride) });
+            for _ in start..self.depth.min(start + panel) {
+                let mut row_of_b = [_mm512_setzero_ps(); VECTORS];
                 for vector in 0..VECTORS {
-                    sums[row][vector] = _mm512_fmadd_ps(a, row_of_b[vector], sums[row][vector]);
+                    // SAFETY: a row of the panel has so many vectors, and there are `depth` of them.
+                    row_of_b[vector] = unsafe { _mm512_loadu_ps(b.add(vector * LANES)) };
                 }
+                for row in 0..HEIGHT {
+                    // SAFETY: a has so many rows from here on, of `depth` numbers each.
+                    let a = _mm512_set1_ps(unsafe { *a.add(row * row_stride) });
+                    for vector in 0..VECTORS {
+                        sums[row][vector] = _mm512_fmadd_ps(a, row_of_b[vector], sums[row][vector]);
+                    }
+                }
+                // Behind the last they are not read, so that they may point anywhere.
+                (a, b) = (a.wrapping_add(step), b.wrapping_add(VECTORS * LANES));
             }
-            // Behind the last they are not read, so that they may point anywhere.
-            (a, b) = (a.wrapping_add(self.step), b.wrapping_add(VECTORS * LANES));
+            panel_of_a = panel_of_a.wrapping_add(panel_stride);
         }
         for row in 0..HEIGHT {
             for vector in 0..VECTORS {
@@ -145,6 +165,17 @@ impl Tile {
                     _mm512_mask_storeu_ps(out, lanes, _mm512_add_ps(before, sums[row][vector]));
                 }
             }
+        }
+    }
+}
+
+/// Lets `HEIGHT` rows of `LINES` cache lines come to the cache. They may be anywhere.
+#[inline(always)]
+unsafe fn fetch<const HINT: i32, const HEIGHT: usize, const LINES: usize>(values: *const f32, stride: usize) {
+    for row in 0..HEIGHT {
+        for line in 0..LINES {
+            // SAFETY: it changes nothing, and reads nothing where it may not.
+            unsafe { _mm_prefetch::<HINT>(values.wrapping_add(row * stride + line * LANES).cast()) };
         }
     }
 }

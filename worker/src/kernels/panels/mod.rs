@@ -1,17 +1,26 @@
-//! Products in f32 whose right factor is packed in panels of 64 columns, and whose left factor is read as it lies.
+//! Products in f32 whose right factor is packed in panels of 64 columns, and whose left factor is read as it lies, as a rule.
 //!
 //! The matrix library packs factors at each use. Here a right factor that is used many times is packed once, one that lies by rows and is no
-//! wider than a panel never, as left factors are not.
+//! wider than a panel never, as left factors are not. What lies between two products can be written and read in panels.
 //! Only AVX-512 has a kernel for it; elsewhere products are the matrix library's.
 
 mod avx512;
 mod pack;
 
-use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
+use rayon::prelude::{ParallelBridge, ParallelIterator};
 
-use super::{buffer::Buffer, matmul::Matrix, runs::threads, vectorized};
+use super::{
+    buffer::Buffer,
+    matmul::{Matrix, PANEL},
+    runs::threads,
+    vectorized,
+};
 use avx512::Left;
 pub use avx512::is_available;
+
+/// Numbers of a left factor by columns, up to which it is read as it lies: half of a second-level cache of 1 MiB. From farther away it comes
+/// too late, since the processor foresees only what it reads one after the other.
+const IN_PLACE: usize = 1 << 17;
 
 /// The right factor of a product that lies row by row: [`pack::COLUMNS`] columns at a time, of these the rows one after the other.
 #[derive(Debug)]
@@ -23,8 +32,12 @@ pub struct Panels {
 
 impl Panels {
     /// A copy of `matrix`.
+    ///
+    /// # Panics
+    /// When it is cut into panels by columns; by rows it is what a copy would be.
     pub fn pack(matrix: Matrix<&[f32]>) -> Self {
-        let Matrix { values: from, rows, columns, by_rows } = matrix;
+        let Matrix { values: from, rows, columns, by_rows, in_panels } = matrix;
+        assert!(!in_panels, "a right factor that is cut into panels by columns");
         let mut values = Buffer::new(pack::panels_len(rows, columns));
         vectorized(
             #[inline(always)]
@@ -43,10 +56,11 @@ impl Panels {
 /// `out = a·b`, or `out += a·b` where `add` says so, for a right factor that is used once.
 ///
 /// # Panics
-/// When the shapes do not fit, `out` does not lie row by row, or [`is_available`] says no.
+/// When the shapes do not fit, `out` does not lie row by row, a factor is cut into panels by columns, or [`is_available`] says no.
 pub fn multiply_once(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, add: bool) {
     // Rows that fill a panel, or whole vectors of it, are one as they lie.
-    if b.by_rows && b.columns <= pack::COLUMNS && b.columns.is_multiple_of(pack::LANES) {
+    let is_panel = b.columns <= pack::COLUMNS && b.columns.is_multiple_of(pack::LANES);
+    if b.by_rows && (b.in_panels || is_panel) {
         multiply_panels(out, a, b, add);
     } else {
         multiply(out, a, &Panels::pack(b), add);
@@ -56,28 +70,41 @@ pub fn multiply_once(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32
 /// The same for a right factor that is packed.
 ///
 /// # Panics
-/// When the shapes do not fit, `out` does not lie row by row, or [`is_available`] says no.
+/// As for [`multiply_once`].
 pub fn multiply(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: &Panels, add: bool) {
     let Panels { ref values, rows, columns } = *b;
-    multiply_panels(out, a, Matrix { values, rows, columns, by_rows: true }, add);
+    multiply_panels(out, a, Matrix { values, rows, columns, by_rows: true, in_panels: true }, add);
 }
 
 /// On as many threads as Candle's products have; the values of `b` are those of [`Panels`].
 fn multiply_panels(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, add: bool) {
     assert_eq!((out.rows, out.columns, a.columns), (a.rows, b.columns, b.rows), "shapes of a product");
     assert!(out.by_rows, "a product that lies row by row");
-    let (row_stride, step) = if a.by_rows { (a.columns, 1) } else { (1, a.rows) };
-    // Each thread has rows of its own; a number comes out the same whoever computes it.
-    let height = out.rows.div_ceil(threads()).next_multiple_of(pack::ROWS);
-    let part = |(index, out): (usize, &mut [f32])| {
-        let a = Left { values: &a.values[index * height * row_stride..], row_stride, step };
-        avx512::multiply(out, a, b.values, b.columns, b.rows, add);
-    };
-    if height >= out.rows {
-        part((0, out.values));
+    let turned = (!a.by_rows && a.values.len() > IN_PLACE).then(|| a.lying(true));
+    let (a, threads) = (left(turned.as_ref().map_or(a, Matrix::view)), threads());
+    // Each thread has panels or rows of its own; a number comes out the same whoever computes it.
+    if out.in_panels {
+        let part = |(out, b): (&mut [f32], &[f32])| avx512::multiply(out, a, b, PANEL, b.len() / PANEL, add);
+        let (out, b) = (out.values.chunks_mut(PANEL * out.rows), b.values.chunks(PANEL * b.rows));
+        if threads == 1 { out.zip(b).for_each(part) } else { out.zip(b).par_bridge().for_each(part) }
     } else {
-        out.values.par_chunks_mut(height * b.columns).enumerate().for_each(part);
+        let height = out.rows.div_ceil(threads).next_multiple_of(pack::ROWS);
+        let part = |(index, out): (usize, &mut [f32])| {
+            let a = Left { values: &a.values[index * height * a.row_stride..], ..a };
+            avx512::multiply(out, a, b.values, b.columns, b.rows, add);
+        };
+        let parts = out.values.chunks_mut(height * b.columns).enumerate();
+        if threads == 1 { parts.for_each(part) } else { parts.par_bridge().for_each(part) }
     }
+}
+
+/// How `a` lies.
+fn left(a: Matrix<&[f32]>) -> Left<'_> {
+    let Matrix { values, rows, columns, by_rows, in_panels } = a;
+    assert!(by_rows || !in_panels, "a left factor that is cut into panels by columns");
+    let (row_stride, step) = if by_rows { (columns, 1) } else { (1, rows) };
+    let whole = Left { values, row_stride, step, panel: columns, panel_stride: 0 };
+    if in_panels { Left { row_stride: PANEL, panel: PANEL, panel_stride: PANEL * rows, ..whole } } else { whole }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! The right factor of a product as the inner loop reads it.
 
+use crate::kernels::matmul::PANEL;
+
 /// Rows of the result that are computed at once.
 pub const ROWS: usize = 6;
 /// Columns in a vector.
 pub const LANES: usize = 16;
 /// Columns of the result that are computed at once, at the most.
-pub const COLUMNS: usize = 4 * LANES;
+pub const COLUMNS: usize = PANEL;
 
 /// Numbers of a right factor that [`panels_by_rows`] and [`panels_by_columns`] fill.
 pub const fn panels_len(depth: usize, columns: usize) -> usize {
