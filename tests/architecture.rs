@@ -77,7 +77,7 @@ fn below_the_runner_nothing_knows_the_network() {
         "runner.rs",
         "report.rs",
         "train",
-        "trainer.rs",
+        "trainer",
         "state.rs",
         "eval",
         "predict.rs",
