@@ -25,19 +25,6 @@ extern "C" __global__ void average(float *average, const float *weights, float r
     if (index < count) average[index] = rate * average[index] + (1 - rate) * weights[index];
 }
 
-const int THREADS = 256;
-
-// The sum over the threads of a block, known to the first.
-__device__ double block_sum(double value) {
-    __shared__ double parts[THREADS];
-    parts[threadIdx.x] = value;
-    for (int step = THREADS / 2; step > 0; step /= 2) {
-        __syncthreads();
-        if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
-    }
-    return parts[0];
-}
-
 // Each block writes the sum of the squares that its threads come by.
 extern "C" __global__ void squares(const float *gradient, double *sums, size_t count) {
     double sum = 0;

@@ -1,7 +1,6 @@
 // Losses and scores of a batch, with their gradients. See `loss.rs` for the formulas.
 #include "values.cuh"
 
-const int THREADS = 256;
 // What a position holds that is not asked.
 const unsigned NOT_ASKED = 0xffffffffu;
 const double STABLEMAX_EPS = 1e-30;
@@ -9,19 +8,6 @@ const float Q_WEIGHT = 0.5f;
 
 // Numbers of a score, in the order of `Score`.
 enum { LM_LOSS, Q_HALT_LOSS, Q_CONTINUE_LOSS, ASKED, RIGHT, Q_HALT, Q_CONTINUE, NUMBERS };
-
-// The sum over the threads of a block, known to all.
-__device__ double block_sum(double value) {
-    __shared__ double parts[THREADS];
-    __syncthreads();
-    parts[threadIdx.x] = value;
-    for (int step = THREADS / 2; step > 0; step /= 2) {
-        __syncthreads();
-        if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
-    }
-    __syncthreads();
-    return parts[0];
-}
 
 // The first of the largest.
 __device__ int most_likely(const float *logits, int vocabulary) {

@@ -22,3 +22,19 @@ __device__ inline float warp_max(float value) {
     for (int distance = 16; distance > 0; distance /= 2) value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, distance));
     return value;
 }
+
+// Threads of a block that works on one thing together.
+const int THREADS = 256;
+
+// The sum over the threads of such a block, known to all.
+__device__ inline double block_sum(double value) {
+    __shared__ double parts[THREADS];
+    __syncthreads(); // whoever still reads an earlier sum
+    parts[threadIdx.x] = value;
+    for (int step = THREADS / 2; step > 0; step /= 2) {
+        __syncthreads();
+        if (threadIdx.x < step) parts[threadIdx.x] += parts[threadIdx.x + step];
+    }
+    __syncthreads();
+    return parts[0];
+}
