@@ -14,7 +14,7 @@ use crate::kernels::{math::ln, vectorized};
 const STD_OF_CUT_NORMAL: f64 = 0.879_625_661_034_239_8;
 /// Where the normal is cut off.
 const CUT: f64 = 2.0;
-/// Points that are drawn at once.
+/// Points that are drawn at once; each gives two numbers.
 const POINTS: usize = 512;
 /// What a number by [`ln`] may be off by, as a part of it; it is off by less than a sixteenth of that.
 const SLACK: f64 = 1.0 / (1_u64 << 44) as f64;
@@ -23,14 +23,15 @@ const SLACK: f64 = 1.0 / (1_u64 << 44) as f64;
 pub struct CutNormals<'a, R> {
     rng: &'a mut R,
     bytes: [u8; 16 * POINTS],
-    /// Points of the square from −1 to 1: first coordinates, and squares of the distances from its middle.
-    xs: [f64; POINTS],
+    /// Both coordinates of each point of the square from −1 to 1.
+    coordinates: [[f64; 2]; POINTS],
+    /// Squares of the points' distances from its middle.
     squares: [f64; POINTS],
-    /// The normal that each point gives; not a number where it gives none.
-    candidates: [f64; POINTS],
-    /// Those within the cut, and the points that they are of.
-    normals: [f64; POINTS],
-    points: [usize; POINTS],
+    /// The normals that each point gives; not numbers where it gives none.
+    candidates: [[f64; 2]; POINTS],
+    /// Those within the cut, and the coordinates that they are of, in the order of `coordinates`.
+    normals: [f64; 2 * POINTS],
+    sources: [usize; 2 * POINTS],
     /// Of these the ones that nobody has taken yet.
     waiting: Range<usize>,
 }
@@ -38,15 +39,14 @@ pub struct CutNormals<'a, R> {
 impl<'a, R: Rng> CutNormals<'a, R> {
     /// Draws from `rng`, of which it may take more than the numbers need.
     pub fn new(rng: &'a mut R) -> Self {
-        let zeros = [0.0; POINTS];
         Self {
             rng,
             bytes: [0; 16 * POINTS],
-            xs: zeros,
-            squares: zeros,
-            candidates: zeros,
-            normals: zeros,
-            points: array::from_fn(|point| point),
+            coordinates: [[0.0; 2]; POINTS],
+            squares: [0.0; POINTS],
+            candidates: [[0.0; 2]; POINTS],
+            normals: [0.0; 2 * POINTS],
+            sources: [0; 2 * POINTS],
             waiting: 0..0,
         }
     }
@@ -85,8 +85,8 @@ impl<'a, R: Rng> CutNormals<'a, R> {
             },
         );
         if !is_sure {
-            for (number, point) in numbers.iter_mut().zip(&self.points[taken]) {
-                *number = (scale * normal_of(self.xs[*point], self.squares[*point])) as f32;
+            for (number, &source) in numbers.iter_mut().zip(&self.sources[taken]) {
+                *number = (scale * self.exact(source)) as f32;
             }
         }
     }
@@ -95,34 +95,39 @@ impl<'a, R: Rng> CutNormals<'a, R> {
     fn draw(&mut self) {
         self.rng.fill_bytes(&mut self.bytes);
         if self.find_candidates() {
-            let points = self.candidates.iter_mut().zip(&self.xs).zip(&self.squares);
-            points.for_each(|((candidate, x), square)| *candidate = normal_of(*x, *square));
+            self.candidates = array::from_fn(|point| [0, 1].map(|axis| self.exact(2 * point + axis)));
         }
         let mut count = 0;
-        for (point, candidate) in self.candidates.iter().enumerate() {
+        for (source, candidate) in self.candidates.as_flattened().iter().enumerate() {
             // Without a branch, which would be guessed wrong for every fourth.
-            (self.normals[count], self.points[count]) = (*candidate, point);
+            (self.normals[count], self.sources[count]) = (*candidate, source);
             count += usize::from(candidate.abs() <= CUT);
         }
         self.waiting = 0..count;
     }
 
+    /// The normal that a coordinate gives, by the system's logarithm; not a number where it gives none.
+    fn exact(&self, source: usize) -> f64 {
+        normal_of(self.coordinates.as_flattened()[source], self.squares[source / 2])
+    }
+
     /// Turns bytes into points, and these into candidates. Says whether one is so close to the cut that its last bits decide on which side.
     fn find_candidates(&mut self) -> bool {
-        let Self { bytes, xs, squares, candidates, .. } = self;
+        let Self { bytes, coordinates, squares, candidates, .. } = self;
         vectorized(
             #[inline(always)]
             || {
                 let mut is_close = false;
-                let points = xs.iter_mut().zip(squares).zip(candidates);
-                for (bytes, ((x, square), candidate)) in bytes.as_chunks::<8>().0.as_chunks::<2>().0.iter().zip(points) {
-                    let y = coordinate(bytes[1]);
-                    *x = coordinate(bytes[0]);
-                    *square = *x * *x + y * y;
-                    *candidate = *x * (-2.0 * ln(*square) / *square).sqrt();
+                let points = coordinates.iter_mut().zip(squares).zip(candidates);
+                for (bytes, ((point, square), candidates)) in bytes.as_chunks::<8>().0.as_chunks::<2>().0.iter().zip(points) {
+                    let [x, y] = [coordinate(bytes[0]), coordinate(bytes[1])];
+                    *point = [x, y];
+                    *square = x * x + y * y;
+                    let factor = (-2.0 * ln(*square) / *square).sqrt();
                     // Points outside of the circle have a logarithm that gives no number; the one in the middle has none.
-                    *candidate = if *square > 0.0 && *square < 1.0 { *candidate } else { f64::NAN };
-                    is_close |= (candidate.abs() - CUT).abs() < CUT * SLACK;
+                    let factor = if *square > 0.0 && *square < 1.0 { factor } else { f64::NAN };
+                    *candidates = [x * factor, y * factor];
+                    is_close |= (candidates[0].abs() - CUT).abs() < CUT * SLACK || (candidates[1].abs() - CUT).abs() < CUT * SLACK;
                 }
                 is_close
             },
@@ -136,9 +141,9 @@ fn coordinate(bytes: [u8; 8]) -> f64 {
     (u64::from_le_bytes(bytes) >> 11) as f64 * (1.0 / (1_u64 << 52) as f64) - 1.0
 }
 
-/// The normal that a point gives, by the system's logarithm; not a number where it gives none.
-fn normal_of(x: f64, square: f64) -> f64 {
-    if square > 0.0 && square < 1.0 { x * (-2.0 * square.ln() / square).sqrt() } else { f64::NAN }
+/// The normal that a coordinate of a point gives, of which the square of its distance from the middle is known.
+fn normal_of(coordinate: f64, square: f64) -> f64 {
+    if square > 0.0 && square < 1.0 { coordinate * (-2.0 * square.ln() / square).sqrt() } else { f64::NAN }
 }
 
 #[cfg(test)]
@@ -148,24 +153,20 @@ mod tests {
     use super::*;
     use crate::random::{Stream, generator};
 
-    /// One number after the other, as their definition says.
-    fn one_by_one(count: usize, std: f64, rng: &mut impl Rng) -> Vec<f32> {
-        let mut next = || loop {
-            let (x, y) = (rng.random::<f64>() * 2.0 - 1.0, rng.random::<f64>() * 2.0 - 1.0);
-            let normal = normal_of(x, x * x + y * y);
-            if normal.abs() <= CUT {
-                return (std / STD_OF_CUT_NORMAL * normal) as f32;
-            }
-        };
-        (0..count).map(|_| next()).collect()
+    /// One normal after the other, as their definition says.
+    fn one_by_one(rng: &mut impl Rng) -> impl Iterator<Item = f64> {
+        let points = std::iter::repeat_with(|| [0, 1].map(|_| rng.random::<f64>() * 2.0 - 1.0));
+        let normals = points.flat_map(|[x, y]| [x, y].map(|coordinate| normal_of(coordinate, x * x + y * y)));
+        normals.filter(|normal| normal.abs() <= CUT)
     }
 
     #[test]
     fn numbers_are_those_of_the_definition_however_many_are_taken_at_once() {
         let (mut rng, mut same) = (generator(7, Stream::Weights), generator(7, Stream::Weights));
-        let mut normals = CutNormals::new(&mut rng);
+        let (mut normals, mut definition) = (CutNormals::new(&mut rng), one_by_one(&mut same));
         for (count, std) in [(1, 1.0), (0, 1.0), (1000, 0.3), (3, 1e-3), (511, 0.044), (512, 7.0), (3_000_000, 0.05)] {
-            assert!(normals.take(count, std) == one_by_one(count, std, &mut same), "{count} numbers of {std}");
+            let expected: Vec<_> = definition.by_ref().take(count).map(|normal| (std / STD_OF_CUT_NORMAL * normal) as f32).collect();
+            assert!(normals.take(count, std) == expected, "{count} numbers of {std}");
         }
     }
 
@@ -175,14 +176,25 @@ mod tests {
         let mut normals = CutNormals::new(&mut rng);
         normals.draw();
         // A scale by which the first number lies in the middle between two of f32, so that a bit more or less rounds it to either.
-        let (x, square) = (normals.xs[normals.points[0]], normals.squares[normals.points[0]]);
+        let first = normals.exact(normals.sources[0]);
         let middle = f64::from(1.0_f32) + f64::from(f32::EPSILON) / 2.0;
         for bits in 0..64 {
-            let scale = f64::from_bits((middle / normal_of(x, square)).to_bits() + bits - 32);
+            let scale = f64::from_bits((middle / first).to_bits() + bits - 32);
             let mut number = [0.0];
             normals.waiting.start = 0;
             normals.fill(&mut number, scale);
-            assert_eq!(number[0], (scale * normal_of(x, square)) as f32, "{bits}");
+            assert_eq!(number[0], (scale * first) as f32, "{bits}");
+        }
+    }
+
+    #[test]
+    fn neighbours_have_nothing_to_do_with_each_other() {
+        let numbers: Vec<_> = CutNormals::new(&mut generator(5, Stream::Weights)).take(200_000, 1.0).into_iter().map(f64::from).collect();
+        for power in [1, 2] {
+            // Of the second power the mean is 1.
+            let centred: Vec<_> = numbers.iter().map(|x| x.powi(power) - f64::from(power - 1)).collect();
+            let product = centred.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>() / centred.len() as f64;
+            assert!(product.abs() < 0.01, "power {power}: {product}");
         }
     }
 
