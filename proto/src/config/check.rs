@@ -86,13 +86,12 @@ fn check_rates(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
 fn check_structure(config: &TrialConfig, errors: &mut Vec<ConfigError>) {
     let mut refuse = |path, message| errors.push(ConfigError { path, message });
     let (width, heads) = (config.hidden_size, config.num_heads);
+    // Rotary positions turn pairs.
+    let unit = if config.positions() == PosEncodings::Rope { 2 } else { 1 };
     if config.variant == Variant::Att && config.head_width.is_none() && heads > 0 && width % heads != 0 {
-        let near = width.next_multiple_of(heads);
-        refuse(
-            "hidden_size",
-            format!("is {width}, which num_heads {heads} does not divide; {near} would do, or a head_width of {}", width / heads),
-        );
-    } else if config.variant == Variant::Att && config.positions() == PosEncodings::Rope && !config.head_width().is_multiple_of(2) {
+        let (near, alone) = (width.next_multiple_of(heads * unit), (width / heads).max(1).next_multiple_of(unit));
+        refuse("hidden_size", format!("is {width}, which num_heads {heads} does not divide; {near} would do, or a head_width of {alone}"));
+    } else if config.variant == Variant::Att && !config.head_width().is_multiple_of(unit) {
         let path = if config.head_width.is_some() { "head_width" } else { "num_heads" };
         refuse(path, format!("gives heads {} wide; rotary positions need an even width", config.head_width()));
     }
@@ -174,10 +173,12 @@ mod tests {
     #[test]
     fn heads_must_divide_the_width_where_there_are_heads() {
         let att = TrialConfig { variant: Variant::Att, hidden_size: 100, num_heads: 8, ..TrialConfig::default() };
-        assert_eq!(
-            check(&att)[0].to_string(),
-            "hidden_size: is 100, which num_heads 8 does not divide; 104 would do, or a head_width of 12"
-        );
+        let refused = |att: &TrialConfig| check(att)[0].to_string();
+        assert_eq!(refused(&att), "hidden_size: is 100, which num_heads 8 does not divide; 112 would do, or a head_width of 12");
+        let odd = TrialConfig { hidden_size: 30, num_heads: 4, ..att.clone() };
+        assert_eq!(refused(&odd), "hidden_size: is 30, which num_heads 4 does not divide; 32 would do, or a head_width of 8");
+        let advised = [TrialConfig { hidden_size: 112, ..att.clone() }, TrialConfig { head_width: Some(8), ..odd }];
+        assert!(advised.iter().all(|config| check(config).is_empty()), "what is advised is not refused");
         assert_eq!(check(&TrialConfig { variant: Variant::Mlp, ..att }), vec![]);
     }
 

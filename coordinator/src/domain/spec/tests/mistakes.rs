@@ -185,7 +185,7 @@ fn mistakes_in_config() {
             config("recursion_depth: 3\n  n: 3"),
             "4:3: `n`, which means `l_cycles`, is already set in `config` on line 3; keep one of the two",
         ),
-        (config("variant: att\n  hidden_size: 100"), "4:16: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do"),
+        (config("variant: att\n  hidden_size: 100"), "4:16: `hidden_size` is 100, which num_heads 8 does not divide; 112 would do"),
         (config("variant: att\n  num_heads: 7"), "4:14: `hidden_size` is 512, which num_heads 7 does not divide; 518 would do"),
         (
             config("pos_encodings: rope"),
@@ -245,7 +245,7 @@ fn mistakes_in_parameters() {
         ),
         (
             "width: {values: [64, 100]}\n  variant: {values: [mlp, att]}",
-            "3:24: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do",
+            "3:24: `hidden_size` is 100, which num_heads 8 does not divide; 112 would do",
         ),
         (
             "width: {min: 1, max: 100000}\n  heads: {min: 1, max: 100000}",
@@ -283,18 +283,18 @@ fn mistakes_in_lists_of_configurations() {
         ),
         (
             with("trials: [{name: a, variant: att}]\nparameters: {width: {values: [64, 100]}}"),
-            "3:35: `hidden_size` is 100, which num_heads 8 does not divide; 104 would do",
+            "3:35: `hidden_size` is 100, which num_heads 8 does not divide; 112 would do",
         ),
         (
             with("trials: [{name: a, variant: att, heads: 3}]"),
-            "2:41: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do",
+            "2:41: `hidden_size` is 512, which num_heads 3 does not divide; 516 would do",
         ),
         (with("method: random\nrun_cap: 1\ntrials: [{name: a}]"), "4:1: `trials` lists what a random sweep would draw; use `method: grid`"),
         (with("baselines: published"), "2:12: `baselines` must be a list such as [a, b], not `published`"),
         (with("baselines: [trm-mpl]"), "2:13: unknown preset `trm-mpl`; did you mean `trm-mlp`?"),
         (with("baselines: [{width: 8}]"), "2:13: this baseline lacks `preset`, which is one of "),
         (with("baselines: [7]"), "2:13: a baseline must be the name of a preset, one of "),
-        (with("baselines: [{preset: trm-att, heads: 3}]"), "2:38: `hidden_size` is 512, which num_heads 3 does not divide; 513 would do"),
+        (with("baselines: [{preset: trm-att, heads: 3}]"), "2:38: `hidden_size` is 512, which num_heads 3 does not divide; 516 would do"),
         (with("baselines: [trm-att, {preset: trm-att}]"), "2:22: `trm-att` is already the name of an item on line 2; give each its own"),
     ];
     for (yaml, message) in cases {
