@@ -2,7 +2,10 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{AttentionNorm, Factors, Over, SwiGluNorm, attention_norm, factors::Weight, matmul::Matrix, plain, slices::read, swiglu_norm};
+use super::{
+    AttentionNorm, Factors, Over, SwiGluNorm, attention_norm, factors::Weight, matmul::Matrix, plain, slices::read, swiglu_norm,
+    tally::Tally,
+};
 
 /// How values lie: `[examples, positions, width]`.
 #[derive(Clone, Copy, Debug)]
@@ -39,22 +42,23 @@ pub enum Kept {
 }
 
 impl Half {
+    /// Its weights, and where their gradients are added up, if they are variables.
+    pub(super) fn weights(&self) -> ([&Tensor; 2], Option<&Tally>) {
+        match self {
+            Self::Attention(half) => ([&half.qkv, &half.output], half.tally.as_ref()),
+            Self::SwiGlu(half) => ([&half.gate_up, &half.down], half.tally.as_ref()),
+        }
+    }
+
     /// What stands for its weights in the graph, if they are variables.
     pub(super) fn token(&self) -> Option<&Tensor> {
-        let tally = match self {
-            Self::Attention(half) => &half.tally,
-            Self::SwiGlu(half) => &half.tally,
-        };
-        tally.as_ref().map(|tally| &tally.token)
+        self.weights().1.map(|tally| &tally.token)
     }
 
     /// The weights, made ready for the forward pass, or transposed for the backward pass.
     pub(super) fn ready(&self, factors: Factors, is_transposed: bool) -> Result<[Weight; 2]> {
-        // Where positions are mixed, what is multiplied lies by rows.
-        let (weights, by_rows) = match self {
-            Self::Attention(half) => ([&half.qkv, &half.output], false),
-            Self::SwiGlu(half) => ([&half.gate_up, &half.down], half.over == Over::Positions),
-        };
+        // Where positions are mixed by weights, what is multiplied lies by rows.
+        let by_rows = matches!(self, Self::SwiGlu(SwiGluNorm { over: Over::Positions, .. }));
         let ready = |weight: &Tensor| {
             let (rows, columns) = weight.dims2()?;
             read(weight, |weight| {
@@ -62,7 +66,8 @@ impl Half {
                 Weight::new(factors, if is_transposed { weight.t() } else { weight }, by_rows)
             })
         };
-        Ok([ready(weights[0])?, ready(weights[1])?])
+        let [first, second] = self.weights().0;
+        Ok([ready(first)?, ready(second)?])
     }
 
     /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.
@@ -95,14 +100,10 @@ impl Half {
 
     /// The same as a graph of Candle's own operations, on any device; without `is_recorded` no gradient reaches the weights.
     pub(super) fn plain(&self, factors: Factors, x: &Tensor, is_recorded: bool) -> Result<Tensor> {
-        let weight = |weight: &Tensor| if is_recorded { weight.clone() } else { weight.detach() };
+        let [first, second] = self.weights().0.map(|weight| if is_recorded { weight.clone() } else { weight.detach() });
         match self {
-            Self::Attention(AttentionNorm { heads, qkv, output, rotary, eps, .. }) => {
-                plain::attention_norm(*heads, factors, x, [&weight(qkv), &weight(output)], rotary.as_ref(), *eps)
-            }
-            Self::SwiGlu(SwiGluNorm { over, gate_up, down, eps, .. }) => {
-                plain::swiglu_norm(*over, factors, x, [&weight(gate_up), &weight(down)], *eps)
-            }
+            Self::Attention(half) => plain::attention_norm(half.heads, factors, x, [&first, &second], half.rotary.as_ref(), half.eps),
+            Self::SwiGlu(half) => plain::swiglu_norm(half.over, factors, x, [&first, &second], half.eps),
         }
     }
 }

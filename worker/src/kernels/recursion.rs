@@ -137,6 +137,11 @@ impl Recursion {
     }
 }
 
+/// How many states there are, as far as `calls` have to do with them.
+pub(super) fn states(calls: &[Call]) -> usize {
+    calls.iter().flat_map(|call| call.reads.iter().chain([&call.writes])).max().map_or(0, |last| last + 1)
+}
+
 /// The weights of `networks`, made ready for products in `factors`.
 fn ready(networks: &[Vec<Half>], factors: Factors, is_transposed: bool) -> Result<Ready> {
     let network = |halves: &Vec<Half>| halves.iter().map(|half| half.ready(factors, is_transposed)).collect();

@@ -18,7 +18,7 @@ mod parameters;
 pub use latents::Latents;
 pub use parameters::{Entry, Parameters, Role};
 
-use candle_core::{D, Device, Result, Tensor, Var};
+use candle_core::{D, Device, Result, Tensor};
 use rand::Rng;
 use tinysweep_proto::{
     config::{PosEncodings, Precision, TrialConfig},
@@ -34,7 +34,7 @@ use parameters::levels;
 pub struct Input {
     /// `[batch, seq_len]`, u32.
     pub tokens: Tensor,
-    /// The rows of the puzzle table, `[batch, puzzle_width]`; none where the model has no table. A [`Var`]'s tensor in training.
+    /// The rows of the puzzle table, `[batch, puzzle_width]`; none where the model has no table. A [`Var`](candle_core::Var)'s tensor in training.
     pub puzzle_rows: Option<Tensor>,
 }
 
@@ -144,9 +144,18 @@ impl Model {
     /// When an identifier is none of the table's rows, or the tokens do not fill the batch.
     pub fn input(&self, tokens: &[u32], identifiers: &[u32]) -> Result<Input> {
         let tokens = Tensor::from_slice(tokens, (identifiers.len(), self.shape.seq_len), self.device())?;
-        let identifiers = Tensor::from_slice(identifiers, identifiers.len(), &Device::Cpu)?;
-        let lookup = |table: &Var| table.as_detached_tensor().index_select(&identifiers, 0)?.to_device(self.device());
-        Ok(Input { tokens, puzzle_rows: self.parameters.puzzle_table().map(lookup).transpose()? })
+        let puzzle_rows = self.puzzle_rows(identifiers)?.map(|rows| rows.to_device(self.device())).transpose()?;
+        Ok(Input { tokens, puzzle_rows })
+    }
+
+    /// The rows of the puzzle table that `identifiers` name, `[batch, puzzle_width]` in the machine's memory, where there is a table.
+    ///
+    /// # Errors
+    /// When an identifier is none of its rows.
+    pub fn puzzle_rows(&self, identifiers: &[u32]) -> Result<Option<Tensor>> {
+        let Some(table) = self.parameters.puzzle_table() else { return Ok(None) };
+        let identifiers = Tensor::from_slice(identifiers, identifiers.len(), table.device())?;
+        table.as_detached_tensor().index_select(&identifiers, 0).map(Some)
     }
 
     /// One supervision step.

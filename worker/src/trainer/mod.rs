@@ -176,19 +176,23 @@ impl Trainer {
     /// # Errors
     /// When a token is outside the vocabulary.
     pub fn compute(&mut self, next: impl FnMut(usize) -> Row) -> Result<Step> {
-        let config = self.model.config();
         self.carry.refill(next)?;
         let mut input = self.model.input(self.carry.tokens(), self.carry.identifiers())?;
         let puzzle_rows = input.puzzle_rows.map(|rows| Var::from_tensor(&rows)).transpose()?;
         input.puzzle_rows = puzzle_rows.as_ref().map(|rows| rows.as_tensor().clone());
 
-        let last = self.carry.steps().iter().map(|steps| steps + 1 >= config.halt_max_steps).collect();
-        let asked = Asked::Here { labels: self.carry.labels(), last };
+        let asked = Asked::Here { labels: self.carry.labels(), last: self.last().collect() };
         let (output, graded, gradients) = learn(&self.model, &input, self.carry.latents(), &asked)?;
         let scores = graded.scores()?;
         self.advance(output.latents.clone(), &scores);
         self.step += 1;
         Ok(Step { output, scores, gradients, puzzle_rows })
+    }
+
+    /// Which examples must end with this step.
+    fn last(&self) -> impl Iterator<Item = bool> {
+        let most = self.model.config().halt_max_steps;
+        self.carry.steps().iter().map(move |steps| steps + 1 >= most)
     }
 
     /// Moves the slots on.
@@ -203,15 +207,18 @@ impl Trainer {
     /// # Errors
     /// When a weight has no gradient.
     pub fn apply(&mut self, step: &Step) -> Result<()> {
-        let lr = self.lr();
+        self.move_puzzle_table(step.puzzle_gradient())?;
         let parameters = self.model.parameters();
-        let train = &self.model.config().train;
-        if let (Some(table), Some(gradient)) = (parameters.puzzle_table(), step.puzzle_gradient()) {
-            sign_sgd(table, self.carry.identifiers(), gradient, self.puzzle_lr(), train.puzzle_emb_weight_decay)?;
-        }
-        self.optimizer.begin_step(lr)?;
+        self.optimizer.begin_step(self.lr())?;
         self.optimizer.step(parameters, &step.gradients)?;
         self.ema.update(parameters)
+    }
+
+    /// By the gradient of the rows that the step has read; there is none where the model has no table.
+    fn move_puzzle_table(&self, gradient: Option<&Tensor>) -> Result<()> {
+        let (Some(table), Some(gradient)) = (self.model.parameters().puzzle_table(), gradient) else { return Ok(()) };
+        let decay = self.model.config().train.puzzle_emb_weight_decay;
+        sign_sgd(table, self.carry.identifiers(), gradient, self.puzzle_lr(), decay)
     }
 
     /// Writes everything that changes from step to step into `state`.

@@ -9,7 +9,6 @@ use crate::{
     kernels::{Gpu, Graph, Workspace, upload},
     loss::{Score, numbers, scores_of},
     model::{Input, Latents},
-    optim::sign_sgd,
 };
 
 /// What steps read and write.
@@ -30,9 +29,18 @@ pub struct OnGpu {
     states: Vec<Var>,
     scores: Var,
     puzzle_gradient: Option<Var>,
-    /// Set from the second step on.
-    graph: Option<Graph>,
-    is_rehearsed: bool,
+    stage: Stage,
+}
+
+/// How far the recording of a step has come.
+#[derive(Debug)]
+enum Stage {
+    /// No step was done.
+    New,
+    /// One was done as it comes.
+    Rehearsed,
+    /// One was recorded.
+    Recorded(Graph),
 }
 
 impl OnGpu {
@@ -56,8 +64,7 @@ impl OnGpu {
             states: carry.latents().named().into_iter().map(copy).collect::<Result<_>>()?,
             scores: Var::zeros((batch, crate::kernels::loss::NUMBERS), DType::F64, device)?,
             puzzle_gradient: puzzle_width.map(zeros).transpose()?,
-            graph: None,
-            is_rehearsed: false,
+            stage: Stage::New,
         })
     }
 
@@ -67,11 +74,9 @@ impl OnGpu {
         upload(&self.tokens, carry.tokens())?;
         upload(&self.labels, &numbers(carry.labels()))?;
         upload(&self.fresh, &carry.halted().iter().map(|&halted| halted.into()).collect::<Vec<u8>>())?;
-        let max_steps = trainer.model.config().halt_max_steps;
-        upload(&self.last, &carry.steps().iter().map(|steps| u32::from(steps + 1 >= max_steps)).collect::<Vec<_>>())?;
-        if let (Some(rows), Some(table)) = (&self.puzzle_rows, trainer.model.parameters().puzzle_table()) {
-            let identifiers = Tensor::from_slice(carry.identifiers(), carry.identifiers().len(), table.device())?;
-            upload(rows, &table.as_detached_tensor().index_select(&identifiers, 0)?.flatten_all()?.to_vec1::<f32>()?)?;
+        upload(&self.last, &trainer.last().map(u32::from).collect::<Vec<_>>())?;
+        if let (Some(to), Some(rows)) = (&self.puzzle_rows, trainer.model.puzzle_rows(carry.identifiers())?) {
+            upload(to, &rows.flatten_all()?.to_vec1::<f32>()?)?;
         }
         for (state, (_, carried)) in self.states.iter().zip(carry.latents().named()) {
             // A step leaves its states here; those that come from elsewhere are of a replay or of a saved run.
@@ -108,15 +113,18 @@ impl OnGpu {
     }
 
     fn run(&mut self, trainer: &mut Trainer) -> Result<()> {
-        if !self.is_rehearsed {
-            self.is_rehearsed = true;
-            return Graph::rehearse(&self.gpu.clone(), || self.work(trainer));
-        }
-        let graph = match self.graph.take() {
-            Some(graph) => graph,
-            None => Graph::record(&self.gpu, || self.work(trainer))?,
+        let graph = match &self.stage {
+            Stage::New => {
+                Graph::rehearse(&self.gpu, || self.work(trainer))?;
+                self.stage = Stage::Rehearsed;
+                return Ok(());
+            }
+            Stage::Rehearsed => Graph::record(&self.gpu, || self.work(trainer))?,
+            Stage::Recorded(graph) => return graph.launch(),
         };
-        self.graph.insert(graph).launch()
+        graph.launch()?;
+        self.stage = Stage::Recorded(graph);
+        Ok(())
     }
 }
 
@@ -134,10 +142,7 @@ impl Trainer {
         on_gpu.run(self)?;
 
         let scores = scores_of(&on_gpu.scores)?;
-        if let (Some(table), Some(gradient)) = (self.model.parameters().puzzle_table(), &on_gpu.puzzle_gradient) {
-            let decay = self.model.config().train.puzzle_emb_weight_decay;
-            sign_sgd(table, self.carry.identifiers(), gradient, self.puzzle_lr(), decay)?;
-        }
+        self.move_puzzle_table(on_gpu.puzzle_gradient.as_ref().map(Var::as_tensor))?;
         let mut states = on_gpu.states.iter();
         let latents = on_gpu.start.map(|start| Ok(states.next().map_or_else(|| start.clone(), |state| state.as_tensor().clone())))?;
         self.advance(latents, &scores);

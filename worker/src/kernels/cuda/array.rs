@@ -84,7 +84,7 @@ impl Array {
         if shape.elem_count() != self.len() {
             bail!("{} numbers for a tensor of {shape:?}", self.len());
         }
-        like.apply_op1_no_bwd(&Handover { storage: Mutex::new(Some(self.into_storage(gpu)?)), shape: shape.clone() })
+        like.apply_op1_no_bwd(&Made { storage: Mutex::new(Some(self.into_storage(gpu)?)), shape: shape.clone() })
     }
 
     /// These numbers, which are in f32, as Candle keeps them.
@@ -136,14 +136,14 @@ pub fn address(tensor: &Tensor) -> Result<Address> {
 }
 
 /// Storage that exists already, as the result of an operation: the way that Candle has from one to a tensor.
-pub struct Handover {
+struct Made {
     storage: Mutex<Option<CudaStorage>>,
     shape: Shape,
 }
 
-impl CustomOp1 for Handover {
+impl CustomOp1 for Made {
     fn name(&self) -> &'static str {
-        "handover"
+        "made"
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {

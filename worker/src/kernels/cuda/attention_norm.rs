@@ -101,19 +101,12 @@ impl AttentionNorm {
         Ok((y, Kept { parts, shares, mixed, inverses }))
     }
 
-    pub(super) fn backward_on(
-        &self,
-        gpu: &Gpu,
-        dims: Dims,
-        given: Given<'_>,
-        kept: &Kept,
-        [by_qkv, by_output]: &[Array; 2],
-        by_y: Array,
-    ) -> Result<Array> {
+    pub(super) fn backward_on(&self, gpu: &Gpu, given: Given<'_>, kept: &Kept, by_y: Array) -> Result<Array> {
         let factors = kept.mixed.factors();
-        let cut = Cut::new(self, dims, factors)?;
+        let cut = Cut::new(self, given.dims, factors)?;
         let (tokens, inner) = (cut.heads.tokens(), cut.heads.inner());
         let [qkv, output] = given.weights;
+        let [by_qkv, by_output] = given.by_weights;
         let by_h = cut.norm().backward(gpu, factors, &given.y.full, &kept.inverses, by_y)?;
         let by_update = cut.rows(by_h.factor(), cut.width);
         multiply(gpu, Matrix::by_rows(by_output, cut.width, inner), by_update.t(), cut.rows(&kept.mixed, inner), true, 1)?;

@@ -13,7 +13,6 @@ use super::{
 use crate::kernels::{
     Factors,
     half::{Dims, Half},
-    tally::Tally,
 };
 
 /// Tensor cores read rows that begin at multiples of so many bytes.
@@ -60,16 +59,12 @@ pub struct Given<'a> {
     /// The result.
     pub y: &'a Values,
     pub weights: &'a [Weight; 2],
+    /// To which gradients of the weights are added.
+    pub by_weights: &'a [Array; 2],
+    pub dims: Dims,
 }
 
 impl Half {
-    fn weights(&self) -> ([&Tensor; 2], Option<&Tally>) {
-        match self {
-            Self::Attention(half) => ([&half.qkv, &half.output], half.tally.as_ref()),
-            Self::SwiGlu(half) => ([&half.gate_up, &half.down], half.tally.as_ref()),
-        }
-    }
-
     /// The weights for products in `factors`.
     pub(super) fn ready_on(&self, gpu: &Gpu, factors: Factors) -> Result<[Weight; 2]> {
         let [a, b] = self.weights().0;
@@ -102,19 +97,11 @@ impl Half {
         })
     }
 
-    /// The gradient by x from that by the result; those by the weights are added to `by_weights`.
-    pub(super) fn backward_on(
-        &self,
-        gpu: &Gpu,
-        dims: Dims,
-        given: Given<'_>,
-        kept: &Kept,
-        by_weights: &[Array; 2],
-        by_y: Array,
-    ) -> Result<Array> {
+    /// The gradient by x from that by the result; those by the weights are added up.
+    pub(super) fn backward_on(&self, gpu: &Gpu, given: Given<'_>, kept: &Kept, by_y: Array) -> Result<Array> {
         match (self, kept) {
-            (Self::Attention(half), Kept::Attention(kept)) => half.backward_on(gpu, dims, given, kept, by_weights, by_y),
-            (Self::SwiGlu(half), Kept::SwiGlu(kept)) => half.backward_on(gpu, dims, given, kept, by_weights, by_y),
+            (Self::Attention(half), Kept::Attention(kept)) => half.backward_on(gpu, given, kept, by_y),
+            (Self::SwiGlu(half), Kept::SwiGlu(kept)) => half.backward_on(gpu, given, kept, by_y),
             _ => bail!("what was kept is another half's"),
         }
     }

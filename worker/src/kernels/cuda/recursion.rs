@@ -13,7 +13,7 @@ use super::{
 use crate::kernels::{
     Factors,
     half::{Dims, Half},
-    recursion::{Call, Recursion},
+    recursion::{Call, Recursion, states},
 };
 
 /// The weights of every half of every network, made ready.
@@ -148,9 +148,8 @@ impl Recorded {
         let zeros = |halves: &Vec<Half>| halves.iter().map(|half| half.zeros_on(gpu)).collect::<Result<Vec<_>>>();
         let by_weights = self.networks.iter().map(zeros).collect::<Result<Vec<_>>>()?;
         let mut by_input = Array::zeros(gpu, gradient.len())?;
-        let states = self.calls.iter().flat_map(|call| call.reads.iter().chain([&call.writes])).max().map_or(0, |last| last + 1);
         // By each state as it was at this point; none where nothing that follows depends on it.
-        let mut by_states: Vec<Option<Array>> = (0..states).map(|_| None).collect();
+        let mut by_states: Vec<Option<Array>> = (0..states(&self.calls)).map(|_| None).collect();
         if let Some(last) = self.calls.last() {
             by_states[last.writes] = Some(gradient);
         }
@@ -181,8 +180,8 @@ impl Recorded {
         let halves = self.networks[call.network].iter().zip(&self.weights[call.network]).zip(by_weights).zip(&trace.kept);
         let mut by_values = by_result;
         for ((((half, weights), by_weights), kept), values) in halves.zip(trace.values.windows(2)).rev() {
-            let given = Given { x: &values[0], y: &values[1], weights };
-            by_values = half.backward_on(gpu, self.dims, given, kept, by_weights, by_values)?;
+            let given = Given { x: &values[0], y: &values[1], weights, by_weights, dims: self.dims };
+            by_values = half.backward_on(gpu, given, kept, by_values)?;
         }
         Ok(by_values)
     }

@@ -87,18 +87,11 @@ impl SwiGluNorm {
         Ok((y, Kept { both, inverses }))
     }
 
-    pub(super) fn backward_on(
-        &self,
-        gpu: &Gpu,
-        dims: Dims,
-        given: Given<'_>,
-        kept: &Kept,
-        [by_gate_up, by_down]: &[Array; 2],
-        by_y: Array,
-    ) -> Result<Array> {
-        let cut = Cut::new(self, dims)?;
+    pub(super) fn backward_on(&self, gpu: &Gpu, given: Given<'_>, kept: &Kept, by_y: Array) -> Result<Array> {
+        let cut = Cut::new(self, given.dims)?;
         let factors = kept.both.factors();
         let [gate_up, down] = given.weights;
+        let [by_gate_up, by_down] = given.by_weights;
         let by_h = cut.norm().backward(gpu, factors, &given.y.full, &kept.inverses, by_y)?;
         let mut gated = Array::new(gpu, factors, cut.inner * cut.columns)?;
         let by_update = cut.matrix(by_h.factor(), cut.outer);

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, bail};
 
-use super::{Call, Ready};
+use super::{Call, Ready, states};
 use crate::kernels::{
     buffer::Buffer,
     factors::Factors,
@@ -129,9 +129,8 @@ impl Recorded<'_> {
 
     /// Adds to `by_input`.
     fn backward_part(&self, run: usize, tape: &Tape, dims: Dims, gradient: &[f32], by_input: &mut [f32]) -> Result<()> {
-        let states = self.calls.iter().flat_map(|call| call.reads.iter().chain([&call.writes])).max().map_or(0, |last| last + 1);
         // By each state as it was at this point; none where nothing that follows depends on it.
-        let mut by_states: Vec<Option<Buffer>> = (0..states).map(|_| None).collect();
+        let mut by_states: Vec<Option<Buffer>> = (0..states(self.calls)).map(|_| None).collect();
         if let Some(last) = self.calls.last() {
             by_states[last.writes] = Some(Buffer::of(gradient));
         }
