@@ -95,6 +95,9 @@ def arguments():
     parser.add_argument("--supervision-steps", type=int, default=16, help="of an answer")
     parser.add_argument("--shapes", nargs="+", metavar="SHAPE[:WIDTH[:BATCH]]")
     args = parser.parse_args()
+    args.program = args.program.resolve()
+    if not args.program.is_file():
+        parser.error(f"{args.program} is not there: `cargo build --release` makes it, or --program names another")
     is_cpu = args.device == "cpu"
     args.by_cpu = is_cpu and args.threads == 1
     args.modes = ["ours", "eager", "compile"] + ([] if is_cpu else ["reduce-overhead"])
