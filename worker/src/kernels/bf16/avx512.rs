@@ -1,14 +1,14 @@
 //! The product by AVX-512's `vdpbf16ps`, which multiplies 32 pairs of bf16 and adds them to 16 sums in f32.
 #![allow(unsafe_code)]
 
-use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps, _mm512_setzero_ps};
-
-use super::{
-    pack::{COLUMNS, LANES, ROWS},
-    write::write,
+use std::arch::x86_64::{
+    __m512, __m512bh, _MM_HINT_ET0, _mm_prefetch, _mm512_add_ps, _mm512_dpbf16_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
+    _mm512_maskz_loadu_ps, _mm512_set1_epi32, _mm512_setzero_ps,
 };
 
-/// A packed left factor.
+use super::pack::{COLUMNS, LANES, ROWS, right_len};
+
+/// A packed left factor, from some row of it on.
 #[derive(Clone, Copy)]
 pub struct Left<'a> {
     pub pairs: &'a [u32],
@@ -30,86 +30,130 @@ pub fn is_available() -> bool {
 /// Where [`is_available`] says no, and when there are not as many words as the shapes need.
 pub fn multiply(out: &mut [f32], a: Left, b: &[u32], columns: usize, pairs: usize, add: bool) {
     assert!(is_available(), "AVX512-BF16 was not detected");
-    // SAFETY: the processor has the features that the function is compiled for, as just asserted.
+    let height = out.len() / columns;
+    assert_eq!((out.len(), b.len()), (height * columns, right_len(columns, 2 * pairs)), "lengths of a product");
+    assert!(height > 0 && pairs > 0, "an empty product");
+    let (rows, last) = ((height - 1) / ROWS * ROWS * pairs, (height - 1) % ROWS);
+    assert!(rows + last * a.row_stride + (pairs - 1) * a.pair_stride < a.pairs.len(), "length of a left factor");
+    // SAFETY: the processor has the features that the function is compiled for, and the slices are as long as the shapes say, as just
+    // asserted.
     unsafe { detected(out, a, b, columns, pairs, add) }
 }
 
+/// # Safety
+/// The slices must have the lengths that [`multiply`] asserts.
 #[target_feature(enable = "avx512bw,avx512bf16")]
-fn detected(out: &mut [f32], a: Left, b: &[u32], columns: usize, pairs: usize, add: bool) {
+unsafe fn detected(out: &mut [f32], a: Left, b: &[u32], columns: usize, pairs: usize, add: bool) {
     let height = out.len() / columns;
     // A panel of b stays in the cache while all rows of a go by.
     for (panel, b) in b.chunks(COLUMNS * pairs).enumerate() {
         let start = panel * COLUMNS;
         let width = COLUMNS.min(columns - start);
-        let vectors = b.as_chunks::<LANES>().0;
         for row in (0..height).step_by(ROWS) {
-            let part =
-                Part { out: &mut out[row * columns + start..], columns, width, a: Left { pairs: &a.pairs[row * pairs..], ..a }, add };
-            match width.div_ceil(LANES) {
-                1 => rows::<1>(part, height - row, vectors),
-                2 => rows::<2>(part, height - row, vectors),
-                _ => rows::<3>(part, height - row, vectors),
+            let tile = Tile {
+                out: out[row * columns + start..].as_mut_ptr(),
+                columns,
+                last: u16::MAX >> (width.next_multiple_of(LANES) - width),
+                a: Left { pairs: &a.pairs[row * pairs..], ..a },
+                b: b.as_ptr(),
+                pairs,
+                add,
+            };
+            // SAFETY: from `row` on there are as many rows as are asked for, of `width` columns from `start` on, and b is a panel of so many
+            // columns filled up to whole vectors.
+            unsafe {
+                match width.div_ceil(LANES) {
+                    1 => tile.rows::<1>(height - row),
+                    2 => tile.rows::<2>(height - row),
+                    3 => tile.rows::<3>(height - row),
+                    _ => tile.rows::<4>(height - row),
+                }
             }
         }
     }
 }
 
-/// A part of the result: from its first number on, rows of `width` numbers that lie `columns` apart.
-struct Part<'a> {
-    out: &'a mut [f32],
+/// A part of the result that is computed at once, and what it is computed from.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    /// Its first number; rows lie `columns` apart.
+    out: *mut f32,
     columns: usize,
-    width: usize,
+    /// Which lanes of the last vector of a row belong to it.
+    last: u16,
+    /// From its rows on.
     a: Left<'a>,
+    /// A panel, of `pairs` rows.
+    b: *const u32,
+    pairs: usize,
     add: bool,
 }
 
-/// Computes the [`ROWS`] rows of a part, or as many as are left.
-#[target_feature(enable = "avx512bw,avx512bf16")]
-fn rows<const VECTORS: usize>(part: Part, left: usize, b: &[[u32; LANES]]) {
-    let b = b.as_chunks::<VECTORS>().0;
-    match left {
-        1 => tile::<1, VECTORS>(part, b),
-        2 => tile::<2, VECTORS>(part, b),
-        3 => tile::<3, VECTORS>(part, b),
-        4 => tile::<4, VECTORS>(part, b),
-        5 => tile::<5, VECTORS>(part, b),
-        6 => tile::<6, VECTORS>(part, b),
-        7 => tile::<7, VECTORS>(part, b),
-        _ => tile::<ROWS, VECTORS>(part, b),
-    }
-}
-
-/// Keeps the sums of `HEIGHT` rows in registers: of 32, 24 at the most, and three vectors of b.
-#[expect(clippy::needless_range_loop, reason = "loops of constant length keep the sums in registers, iterators do not")]
-#[target_feature(enable = "avx512bw,avx512bf16")]
-fn tile<const HEIGHT: usize, const VECTORS: usize>(part: Part, b: &[[[u32; LANES]; VECTORS]]) {
-    let Part { out, columns, width, a, add } = part;
-    let mut sums = [[_mm512_setzero_ps(); VECTORS]; HEIGHT];
-    for (pair, b) in b.iter().enumerate() {
-        let b = b.map(vector);
-        for row in 0..HEIGHT {
-            let a = vector([a.pairs[row * a.row_stride + pair * a.pair_stride]; LANES]);
-            for vector in 0..VECTORS {
-                sums[row][vector] = _mm512_dpbf16_ps(sums[row][vector], a, b[vector]);
+impl Tile<'_> {
+    /// Computes [`ROWS`] rows of `VECTORS` vectors, or as many rows as are `left`.
+    ///
+    /// # Safety
+    /// There must be as many numbers to read and write as that needs, and the processor must have the instructions.
+    #[target_feature(enable = "avx512bw,avx512bf16")]
+    unsafe fn rows<const VECTORS: usize>(self, left: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match left {
+                1 => self.compute::<1, VECTORS>(),
+                2 => self.compute::<2, VECTORS>(),
+                3 => self.compute::<3, VECTORS>(),
+                4 => self.compute::<4, VECTORS>(),
+                5 => self.compute::<5, VECTORS>(),
+                _ => self.compute::<ROWS, VECTORS>(),
             }
         }
     }
-    for row in 0..HEIGHT {
-        let out = &mut out[row * columns..][..width];
-        for vector in 0..VECTORS {
-            write(&mut out[vector * LANES..], numbers(sums[row][vector]), add);
+
+    /// Keeps the sums of `HEIGHT` rows in registers: of 32, 24 at the most, and four vectors of b.
+    ///
+    /// # Safety
+    /// As for [`rows`](Self::rows).
+    #[expect(clippy::needless_range_loop, reason = "loops of constant length keep the sums in registers, iterators do not")]
+    #[target_feature(enable = "avx512bw,avx512bf16")]
+    unsafe fn compute<const HEIGHT: usize, const VECTORS: usize>(self) {
+        let mut sums = [[_mm512_setzero_ps(); VECTORS]; HEIGHT];
+        let Left { pairs, row_stride, pair_stride } = self.a;
+        let (mut a, mut b) = (pairs.as_ptr(), self.b);
+        // What is written in the end comes to the cache meanwhile.
+        for row in 0..HEIGHT {
+            for vector in 0..VECTORS {
+                _mm_prefetch::<_MM_HINT_ET0>(self.out.wrapping_add(row * self.columns + vector * LANES).cast());
+            }
+        }
+        for _ in 0..self.pairs {
+            let mut row_of_b = [_mm512_setzero_ps(); VECTORS];
+            for vector in 0..VECTORS {
+                // SAFETY: a row of the panel has so many vectors, and there are `pairs` of them.
+                row_of_b[vector] = unsafe { _mm512_loadu_ps(b.add(vector * LANES).cast()) };
+            }
+            for row in 0..HEIGHT {
+                // SAFETY: a has so many rows from here on, of `pairs` pairs each.
+                let a = _mm512_set1_epi32(unsafe { *a.add(row * row_stride) }.cast_signed());
+                for vector in 0..VECTORS {
+                    // SAFETY: any 64 bytes are a vector of either kind.
+                    let (a, b) =
+                        unsafe { (std::mem::transmute::<_, __m512bh>(a), std::mem::transmute::<__m512, __m512bh>(row_of_b[vector])) };
+                    sums[row][vector] = _mm512_dpbf16_ps(sums[row][vector], a, b);
+                }
+            }
+            // Behind the last they are not read, so that they may point anywhere.
+            (a, b) = (a.wrapping_add(pair_stride), b.wrapping_add(VECTORS * LANES));
+        }
+        for row in 0..HEIGHT {
+            for vector in 0..VECTORS {
+                let lanes = if vector + 1 == VECTORS { self.last } else { u16::MAX };
+                // SAFETY: the result has so many rows, of so many vectors, of the last of which only these lanes are read and written.
+                unsafe {
+                    let out = self.out.add(row * self.columns + vector * LANES);
+                    let before = if self.add { _mm512_maskz_loadu_ps(lanes, out) } else { _mm512_setzero_ps() };
+                    _mm512_mask_storeu_ps(out, lanes, _mm512_add_ps(before, sums[row][vector]));
+                }
+            }
         }
     }
-}
-
-#[inline(always)]
-fn vector(pairs: [u32; LANES]) -> __m512bh {
-    // SAFETY: both are 64 bytes, of which every pattern is a value.
-    unsafe { std::mem::transmute(pairs) }
-}
-
-#[inline(always)]
-fn numbers(vector: __m512) -> [f32; LANES] {
-    // SAFETY: both are 16 f32.
-    unsafe { std::mem::transmute(vector) }
 }

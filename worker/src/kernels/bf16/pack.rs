@@ -5,11 +5,11 @@
 use super::round::pair;
 
 /// Rows of the result that are computed at once.
-pub const ROWS: usize = 8;
+pub const ROWS: usize = 6;
 /// Columns in a vector.
 pub const LANES: usize = 16;
 /// Columns of the result that are computed at once, at the most.
-pub const COLUMNS: usize = 3 * LANES;
+pub const COLUMNS: usize = 4 * LANES;
 /// Pairs of rows that are packed at once, so that what is read stays in the first-level cache while it is written elsewhere.
 const BLOCK: usize = 8;
 
