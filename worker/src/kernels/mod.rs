@@ -3,6 +3,8 @@
 
 mod adam;
 mod attention_norm;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod bf16;
 mod buffer;
 mod choice;

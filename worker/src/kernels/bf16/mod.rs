@@ -7,8 +7,6 @@
 #[cfg(target_arch = "x86_64")]
 mod amx;
 #[cfg(target_arch = "x86_64")]
-mod avx512;
-#[cfg(target_arch = "x86_64")]
 mod pack;
 mod round;
 mod unit;
@@ -20,6 +18,8 @@ use amx::tiles::{self, Lines, Rows};
 #[cfg(target_arch = "x86_64")]
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512::{self, ROWS};
 use super::{
     buffer::Buffer,
     matmul::{self, Matrix},
@@ -92,7 +92,7 @@ impl Right {
                 Packed::tiles(matrix, lines, Rows::Pairs)
             }
             #[cfg(target_arch = "x86_64")]
-            Unit::Avx512 => Packed::words(matrix, pack::right_len(matrix.columns, matrix.rows), |values, words| {
+            Unit::Avx512 => Packed::words(matrix, avx512::panels_len(matrix.rows.div_ceil(2), matrix.columns), |values, words| {
                 vectorized(
                     #[inline(always)]
                     || {
@@ -173,11 +173,11 @@ fn multiply_tiles(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
 #[cfg(target_arch = "x86_64")]
 fn multiply_words(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
     let pairs = a.columns.div_ceil(2);
-    let (row_stride, pair_stride) = if a.by_rows { (pairs, 1) } else { (1, pack::ROWS) };
-    let (words, b_words) = (pulp::bytemuck::cast_slice(&a.values), pulp::bytemuck::cast_slice(&b.values));
-    in_parts(out, (a.rows, b.columns), pack::ROWS, |first, out| {
-        let a = avx512::Left { pairs: &words[first * pairs..], row_stride, pair_stride };
-        avx512::multiply(out, a, b_words, b.columns, pairs, add);
+    let (row_stride, step) = if a.by_rows { (pairs, 1) } else { (1, ROWS) };
+    let words = pulp::bytemuck::cast_slice::<_, u32>(&a.values);
+    let left = avx512::Left { words, row_stride, tile_stride: ROWS * pairs, step, panel: pairs, panel_stride: 0 };
+    in_parts(out, (a.rows, b.columns), ROWS, |first, out| {
+        avx512::multiply(out, left.from(first), pulp::bytemuck::cast_slice(&b.values), b.columns, pairs, add);
     });
 }
 

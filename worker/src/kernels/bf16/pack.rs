@@ -2,25 +2,17 @@
 //!
 //! A product adds up over `depth` numbers, or `⌈depth/2⌉` pairs of them; an odd last one is paired with 0.
 
-use super::round::pair;
+use super::{
+    super::avx512::{COLUMNS, LANES, ROWS},
+    round::pair,
+};
 
-/// Rows of the result that are computed at once.
-pub const ROWS: usize = 6;
-/// Columns in a vector.
-pub const LANES: usize = 16;
-/// Columns of the result that are computed at once, at the most.
-pub const COLUMNS: usize = 4 * LANES;
 /// Pairs of rows that are packed at once, so that what is read stays in the first-level cache while it is written elsewhere.
 const BLOCK: usize = 8;
 
 /// Words of a left factor of `rows` rows that [`left_by_rows`] and [`left_by_columns`] fill.
 pub const fn left_len(rows: usize, depth: usize) -> usize {
     rows.next_multiple_of(ROWS) * depth.div_ceil(2)
-}
-
-/// Words of a right factor of `columns` columns that [`right_by_rows`] and [`right_by_columns`] fill.
-pub const fn right_len(columns: usize, depth: usize) -> usize {
-    columns.next_multiple_of(LANES) * depth.div_ceil(2)
 }
 
 /// Packs a left factor whose rows lie in `values` one after the other: each row's pairs one after the other.

@@ -1,6 +1,6 @@
 //! Sums, written where they belong.
 
-use super::pack::LANES;
+use crate::kernels::avx512::LANES;
 
 /// Writes as many of `sums` as there is room for, or adds them where `add` says so.
 #[inline(always)]

@@ -4,25 +4,28 @@
 //! wider than a panel never, as left factors are not. What lies between two products can be written and read in panels.
 //! Only AVX-512 has a kernel for it; elsewhere products are the matrix library's.
 
-mod avx512;
 mod pack;
 
 use rayon::prelude::{ParallelBridge, ParallelIterator};
 
 use super::{
+    avx512::{self, COLUMNS, LANES, Left, ROWS, Word, panels_len},
     buffer::Buffer,
     matmul::{Matrix, PANEL},
     runs::threads,
     vectorized,
 };
-use avx512::Left;
-pub use avx512::is_available;
 
 /// Numbers of a left factor by columns, up to which it is read as it lies: half of a second-level cache of 1 MiB. From farther away it comes
 /// too late, since the processor foresees only what it reads one after the other.
 const IN_PLACE: usize = 1 << 17;
 
-/// The right factor of a product that lies row by row: [`pack::COLUMNS`] columns at a time, of these the rows one after the other.
+/// Whether this processor has the instructions.
+pub fn is_available() -> bool {
+    f32::is_available()
+}
+
+/// The right factor of a product that lies row by row: [`COLUMNS`] columns at a time, of these the rows one after the other.
 #[derive(Debug)]
 pub struct Panels {
     values: Buffer,
@@ -38,7 +41,7 @@ impl Panels {
     pub fn pack(matrix: Matrix<&[f32]>) -> Self {
         let Matrix { values: from, rows, columns, by_rows, in_panels } = matrix;
         assert!(!in_panels, "a right factor that is cut into panels by columns");
-        let mut values = Buffer::new(pack::panels_len(rows, columns));
+        let mut values = Buffer::new(panels_len(rows, columns));
         vectorized(
             #[inline(always)]
             || {
@@ -59,7 +62,7 @@ impl Panels {
 /// When the shapes do not fit, `out` does not lie row by row, a factor is cut into panels by columns, or [`is_available`] says no.
 pub fn multiply_once(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>, add: bool) {
     // Rows that fill a panel, or whole vectors of it, are one as they lie.
-    let is_panel = b.columns <= pack::COLUMNS && b.columns.is_multiple_of(pack::LANES);
+    let is_panel = b.columns <= COLUMNS && b.columns.is_multiple_of(LANES);
     if b.by_rows && (b.in_panels || is_panel) {
         multiply_panels(out, a, b, add);
     } else {
@@ -88,10 +91,9 @@ fn multiply_panels(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>
         let (out, b) = (out.values.chunks_mut(PANEL * out.rows), b.values.chunks(PANEL * b.rows));
         if threads == 1 { out.zip(b).for_each(part) } else { out.zip(b).par_bridge().for_each(part) }
     } else {
-        let height = out.rows.div_ceil(threads).next_multiple_of(pack::ROWS);
+        let height = out.rows.div_ceil(threads).next_multiple_of(ROWS);
         let part = |(index, out): (usize, &mut [f32])| {
-            let a = Left { values: &a.values[index * height * a.row_stride..], ..a };
-            avx512::multiply(out, a, b.values, b.columns, b.rows, add);
+            avx512::multiply(out, a.from(index * height), b.values, b.columns, b.rows, add);
         };
         let parts = out.values.chunks_mut(height * b.columns).enumerate();
         if threads == 1 { parts.for_each(part) } else { parts.par_bridge().for_each(part) }
@@ -99,12 +101,16 @@ fn multiply_panels(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>
 }
 
 /// How `a` lies.
-fn left(a: Matrix<&[f32]>) -> Left<'_> {
+fn left(a: Matrix<&[f32]>) -> Left<'_, f32> {
     let Matrix { values, rows, columns, by_rows, in_panels } = a;
     assert!(by_rows || !in_panels, "a left factor that is cut into panels by columns");
-    let (row_stride, step) = if by_rows { (columns, 1) } else { (1, rows) };
-    let whole = Left { values, row_stride, step, panel: columns, panel_stride: 0 };
-    if in_panels { Left { row_stride: PANEL, panel: PANEL, panel_stride: PANEL * rows, ..whole } } else { whole }
+    let (row_stride, step) = match (by_rows, in_panels) {
+        (true, true) => (PANEL, 1),
+        (true, false) => (columns, 1),
+        (false, _) => (1, rows),
+    };
+    let (panel, panel_stride) = if in_panels { (PANEL, PANEL * rows) } else { (columns, 0) };
+    Left { words: values, row_stride, tile_stride: ROWS * row_stride, step, panel, panel_stride }
 }
 
 #[cfg(test)]

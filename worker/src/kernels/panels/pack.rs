@@ -1,18 +1,6 @@
 //! The right factor of a product as the inner loop reads it.
 
-use crate::kernels::matmul::PANEL;
-
-/// Rows of the result that are computed at once.
-pub const ROWS: usize = 6;
-/// Columns in a vector.
-pub const LANES: usize = 16;
-/// Columns of the result that are computed at once, at the most.
-pub const COLUMNS: usize = PANEL;
-
-/// Numbers of a right factor that [`panels_by_rows`] and [`panels_by_columns`] fill.
-pub const fn panels_len(depth: usize, columns: usize) -> usize {
-    columns.next_multiple_of(LANES) * depth
-}
+use crate::kernels::avx512::{COLUMNS, LANES};
 
 /// Packs a right factor of `columns` columns whose rows lie in `values` one after the other. The last columns are filled up by zeros to
 /// whole vectors.

@@ -3,7 +3,8 @@
 //! A line is what is multiplied and added up: a row of a left factor, a column of a right one. Sixteen lines at a time, and of these sixteen
 //! pairs of numbers at a time, make a tile; missing ones are 0.
 
-use super::super::pack::{LANES, block, pair_rows, transposed};
+use super::super::pack::{block, pair_rows, transposed};
+use crate::kernels::avx512::LANES;
 
 /// Rows of a tile, and words in a row.
 pub const SIDE: usize = LANES;
