@@ -20,7 +20,7 @@ const LINE_OVERHEAD: usize = 32;
 /// Events that the coordinator has not acknowledged, in the order of their numbers.
 ///
 /// It stays small without a connection too: reports of one attempt merge while they wait, whatever others say between them, of an attempt's
-/// states of training the last one waits, and beyond [`POINTS_WAITING`] metric points and [`LOG_BYTES_WAITING`] of lines no further ones are
+/// states of training the last one waits, and beyond `POINTS_WAITING` metric points and `LOG_BYTES_WAITING` of lines no further ones are
 /// taken. Ends of attempts always are.
 #[derive(Debug, Default)]
 pub struct Outbox {

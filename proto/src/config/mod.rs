@@ -2,10 +2,10 @@
 //!
 //! The coordinator validates with it what a worker will run, the worker runs it, and the command line names its fields.
 //! * [`TrialConfig`] is the configuration; its defaults are the published run of TRM-MLP on Sudoku-Extreme.
-//! * [`names`] maps what a user may write (`lr`, `recursion_depth`, `train.lr`) to the one path of a field.
-//! * [`check`] says what is out of range, by path.
+//! * `names` maps what a user may write (`lr`, `recursion_depth`, `train.lr`) to the one path of a field.
+//! * [`check`](fn@check) says what is out of range, by path.
 //! * [`preset`] names the published models and the baselines.
-//! * [`size`] counts parameters and operations.
+//! * `size` counts parameters and operations.
 
 mod check;
 mod choices;

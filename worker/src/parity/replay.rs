@@ -41,7 +41,7 @@ const TWINS: u64 = 8;
 /// them to a fixed tolerance. How far the twins stray from the replay is what rounding alone does, and the check says so.
 ///
 /// # Errors
-/// When the recording cannot be read or is of something that cannot be replayed. A replay that strays is no error: see [`Check::is_ok`].
+/// When the recording cannot be read or is of something that cannot be replayed. A replay that strays is no error: see `Check::is_ok`.
 pub fn replay(folder: &Path, device: &Device) -> Result<ParityReport, ParityError> {
     let recording = Recording::open(folder)?;
     let observed = observe(&recording, device, None)?;

@@ -26,7 +26,7 @@ pub struct DataRequest {
     pub test: Option<Part>,
     /// Seed of generated puzzles, and of rows that are drawn.
     pub seed: u64,
-    /// Givens that generated Sudoku puzzles aim at; 0 for as few as possible, nothing for [`Givens::standard`].
+    /// Givens that generated Sudoku puzzles aim at; 0 for as few as possible, nothing for `Givens::standard`.
     pub givens: Option<usize>,
     /// How hard generated Sudoku puzzles are.
     pub ratings: Ratings,
