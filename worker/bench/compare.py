@@ -31,7 +31,7 @@ class Shape:
     def __init__(self, text, task):
         name, *replaced = text.split(":")
         size, _, self.mixer = name.partition("_")
-        if size not in SHAPES or self.mixer not in ["mlp", "att"] or len(replaced) > 2 or not all(n.isdecimal() for n in replaced if n):
+        if size not in SHAPES or self.mixer not in ["mlp", "att"] or len(replaced) > 2 or not all(n.isdecimal() and int(n) > 0 for n in replaced if n):
             sys.exit(f"{text} is not a shape: one is {', '.join(ON_A_PROCESSOR)}, or small_att:WIDTH:BATCH")
         width, self.heads, self.positions, batch = SHAPES[size]
         replaced = [int(number) if number else None for number in replaced] + [None, None]
