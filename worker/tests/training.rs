@@ -78,7 +78,7 @@ fn run(config: &TrialConfig, seed: u64) -> (Outcome, Vec<(usize, String, f64)>) 
 /// 600 steps from every second seed.
 fn by_heart(variant: Variant) -> TrialConfig {
     let mut config = config(variant);
-    (config.train.steps, config.train.lr_min_ratio) = (250, 0.0);
+    (config.train.steps, config.train.lr_min_ratio) = (400, 0.0);
     config
 }
 
@@ -88,9 +88,9 @@ fn both_variants_learn_four_puzzles_by_heart() {
         let (outcome, points) = run(&by_heart(variant), 1);
         assert_eq!(outcome.metrics["test/exact_accuracy"], 1.0, "{variant:?}: {:?}", outcome.metrics);
         let losses: Vec<f64> = points.iter().filter(|point| point.1 == "train/lm_loss").map(|point| point.2).collect();
-        assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.1 * losses[0], "{losses:?}");
+        assert!(losses[0] > 1.0 && losses[losses.len() - 1] < 0.1, "{losses:?}");
         assert_eq!(outcome.metrics_by_step["test/exact_accuracy"].len(), 3);
-        assert_eq!(outcome.steps, 250);
+        assert_eq!(outcome.steps, 400);
     }
 }
 
