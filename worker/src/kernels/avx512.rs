@@ -23,8 +23,14 @@ pub const fn panels_len(depth: usize, columns: usize) -> usize {
     columns.next_multiple_of(LANES) * depth
 }
 
-/// What a word of a factor is: an f32, or in a `u32` two bf16 that follow each other along the common dimension.
-pub trait Word: Copy {
+/// Two bf16 that follow each other along the common dimension.
+pub type Pair = u32;
+
+/// What a word of a factor is: an f32, or a [`Pair`].
+///
+/// # Safety
+/// It must have 32 bits, of which every pattern is a value.
+pub unsafe trait Word: Copy {
     /// Whether this processor has the instructions that multiply such words.
     fn is_available() -> bool;
 
@@ -41,7 +47,8 @@ pub trait Word: Copy {
     unsafe fn multiply_add(a: __m512, b: __m512, sums: __m512) -> __m512;
 }
 
-impl Word for f32 {
+// SAFETY: it has 32 bits, of which every pattern is a value.
+unsafe impl Word for f32 {
     fn is_available() -> bool {
         !cfg!(miri) && is_x86_feature_detected!("avx512f")
     }
@@ -59,7 +66,8 @@ impl Word for f32 {
     }
 }
 
-impl Word for u32 {
+// SAFETY: as above.
+unsafe impl Word for Pair {
     fn is_available() -> bool {
         // Miri knows some of AVX-512, but not this part of it.
         !cfg!(miri) && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16")

@@ -34,7 +34,8 @@ use parameters::levels;
 pub struct Input {
     /// `[batch, seq_len]`, u32.
     pub tokens: Tensor,
-    /// The rows of the puzzle table, `[batch, puzzle_width]`; none where the model has no table. A [`Var`](candle_core::Var)'s tensor in training.
+    /// The rows of the puzzle table, `[batch, puzzle_width]`; none where the model has no table. A [`Var`](candle_core::Var)'s tensor in
+    /// training.
     pub puzzle_rows: Option<Tensor>,
 }
 

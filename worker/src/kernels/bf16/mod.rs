@@ -19,7 +19,7 @@ use amx::tiles::{self, Lines, Rows};
 use rayon::prelude::{IndexedParallelIterator, ParallelIterator, ParallelSliceMut};
 
 #[cfg(target_arch = "x86_64")]
-use super::avx512::{self, ROWS};
+use super::avx512::{self, Pair, ROWS};
 use super::{
     buffer::Buffer,
     matmul::{self, Matrix},
@@ -174,7 +174,7 @@ fn multiply_tiles(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
 fn multiply_words(out: &mut [f32], a: &Packed, b: &Packed, add: bool) {
     let pairs = a.columns.div_ceil(2);
     let (row_stride, step) = if a.by_rows { (pairs, 1) } else { (1, ROWS) };
-    let words = pulp::bytemuck::cast_slice::<_, u32>(&a.values);
+    let words = pulp::bytemuck::cast_slice::<_, Pair>(&a.values);
     let left = avx512::Left { words, row_stride, tile_stride: ROWS * pairs, step, panel: pairs, panel_stride: 0 };
     in_parts(out, (a.rows, b.columns), ROWS, |first, out| {
         avx512::multiply(out, left.from(first), pulp::bytemuck::cast_slice(&b.values), b.columns, pairs, add);

@@ -3,7 +3,10 @@
 use std::{str::FromStr, sync::OnceLock};
 
 #[cfg(target_arch = "x86_64")]
-use super::{super::avx512::Word, amx};
+use super::{
+    super::avx512::{Pair, Word},
+    amx,
+};
 
 /// What computes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,7 @@ impl Unit {
             #[cfg(target_arch = "x86_64")]
             (Self::Amx, amx::is_available()),
             #[cfg(target_arch = "x86_64")]
-            (Self::Avx512, u32::is_available()),
+            (Self::Avx512, Pair::is_available()),
             (Self::Rounded, true),
         ];
         candidates.into_iter().filter_map(|(unit, is_available)| is_available.then_some(unit))
