@@ -50,7 +50,7 @@ pub unsafe trait Word: Copy {
 // SAFETY: it has 32 bits, of which every pattern is a value.
 unsafe impl Word for f32 {
     fn is_available() -> bool {
-        !cfg!(miri) && is_x86_feature_detected!("avx512f")
+        is_x86_feature_detected!("avx512f")
     }
 
     #[target_feature(enable = "avx512f")]
@@ -272,6 +272,62 @@ unsafe fn fetch<const HINT: i32, const HEIGHT: usize, const LINES: usize>(words:
         for line in 0..LINES {
             // SAFETY: it changes nothing, and reads nothing where it may not.
             unsafe { _mm_prefetch::<HINT>(words.wrapping_add(row * stride + line * LANES).cast()) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of which products and sums are exact, none of them 0.
+    fn numbers(count: usize) -> Vec<f32> {
+        (0..count).map(|index| (index % 7) as f32 - 3.5).collect()
+    }
+
+    /// Of an `[height, depth]` left factor, by rows or in panels of two columns, and a right one of `columns`. Slices end where what is read
+    /// and written ends, so that Miri sees each step beyond.
+    fn check(height: usize, columns: usize, depth: usize, in_panels: bool, add: bool) {
+        let panel = if in_panels { 2 } else { depth };
+        let a = Left {
+            words: &numbers(height * depth.next_multiple_of(panel))[..],
+            row_stride: panel,
+            tile_stride: ROWS * panel,
+            step: 1,
+            panel,
+            panel_stride: height * panel,
+        };
+        let at = |row: usize, k: usize| a.words[k / panel * a.panel_stride + row * panel + k % panel];
+        let right = numbers(depth * columns);
+        let mut b = Vec::new();
+        for start in (0..columns).step_by(COLUMNS) {
+            let end = columns.min(start + COLUMNS);
+            for row in right.chunks_exact(columns) {
+                b.extend_from_slice(&row[start..end]);
+                b.resize(b.len().next_multiple_of(LANES), 0.0);
+            }
+        }
+        let before = numbers(height * columns);
+        let mut out = before.clone();
+        multiply(&mut out, a, &b, columns, depth, add);
+        for (index, out) in out.into_iter().enumerate() {
+            let (row, column) = (index / columns, index % columns);
+            let sum: f32 = (0..depth).map(|k| at(row, k) * right[k * columns + column]).sum();
+            assert_eq!(out, sum + if add { before[index] } else { 0.0 }, "{height}·{depth}·{columns}: row {row}, column {column}");
+        }
+    }
+
+    #[test]
+    fn products_of_every_height_and_width_of_a_tile_are_exact() {
+        if !f32::is_available() {
+            return;
+        }
+        for height in 1..=ROWS + 1 {
+            check(height, 17, 3, false, height % 2 == 0);
+        }
+        for (index, columns) in [1, LANES, 2 * LANES, 3 * LANES - 1, COLUMNS, COLUMNS + 1].into_iter().enumerate() {
+            check(ROWS + 1, columns, 2, true, index % 2 == 0);
+            check(1, columns, 5, true, index % 2 == 1);
         }
     }
 }
