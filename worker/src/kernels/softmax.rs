@@ -1,18 +1,24 @@
 //! Softmax of rows, forward and backward, on slices.
 
-use super::{math::exp, sum::sum_of_products};
-
-/// Values that are looked at side by side.
-const LANES: usize = 16;
+use super::{
+    math::exp,
+    sum::{LANES, fold, sum, sum_of_products},
+};
 
 /// Turns rows of `width` scores into the softmax of `scale · scores`. `scale` must be positive.
 #[inline(always)]
 pub fn forward(scores: &mut [f32], width: usize, scale: f32) {
     for row in scores.chunks_exact_mut(width) {
         let largest = largest(row);
-        for score in &mut *row {
-            *score = exp((*score - largest) * scale);
+        for score in row {
+            *score = (*score - largest) * scale;
         }
+    }
+    // All rows at once: where they are short it is here that most of the time would go into what is left of vectors.
+    for score in &mut *scores {
+        *score = exp(*score);
+    }
+    for row in scores.chunks_exact_mut(width) {
         let inverse = 1.0 / sum(row);
         for share in row {
             *share *= inverse;
@@ -33,27 +39,17 @@ pub fn backward(y: &[f32], g: &mut [f32], width: usize, scale: f32) {
 
 #[inline(always)]
 fn largest(values: &[f32]) -> f32 {
+    // Not `max`, which is more than one instruction for the sake of NaN; one of these is still in the sum.
+    let larger = |most: f32, value: f32| if value > most { value } else { most };
     let (whole, rest) = values.as_chunks::<LANES>();
     let mut lanes = [f32::NEG_INFINITY; LANES];
     for values in whole {
         for lane in 0..LANES {
-            // Not `max`, which is more than one instruction for the sake of NaN; one of these is still in the sum.
-            lanes[lane] = if values[lane] > lanes[lane] { values[lane] } else { lanes[lane] };
+            lanes[lane] = larger(lanes[lane], values[lane]);
         }
     }
-    lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |most, &value| most.max(value))
-}
-
-#[inline(always)]
-fn sum(values: &[f32]) -> f32 {
-    let (whole, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0f32; LANES];
-    for values in whole {
-        for lane in 0..LANES {
-            lanes[lane] += values[lane];
-        }
-    }
-    lanes.iter().sum::<f32>() + rest.iter().sum::<f32>()
+    let most_of_rest = rest.iter().fold(f32::NEG_INFINITY, |most, &value| larger(most, value));
+    larger(fold(lanes, larger), most_of_rest)
 }
 
 #[cfg(test)]

@@ -1,20 +1,46 @@
 //! Sums in a fixed order that suits vector instructions.
 
 /// Sums that run side by side.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// Σ a·b. The order of addition depends on the length alone, so the result is the same each time.
 #[inline(always)]
 pub fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
-    let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a.remainder().iter().zip(b.remainder()).map(|(a, b)| a * b).sum();
+    let ((a, rest_of_a), (b, rest_of_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0f32; LANES];
-    for (a, b) in a.zip(b) {
+    for (a, b) in a.iter().zip(b) {
         for lane in 0..LANES {
             lanes[lane] += a[lane] * b[lane];
         }
     }
-    lanes.iter().sum::<f32>() + rest
+    let rest: f32 = rest_of_a.iter().zip(rest_of_b).map(|(a, b)| a * b).sum();
+    fold(lanes, |a, b| a + b) + rest
+}
+
+/// Σ values, in the same order.
+#[inline(always)]
+pub fn sum(values: &[f32]) -> f32 {
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [0f32; LANES];
+    for values in whole {
+        for lane in 0..LANES {
+            lanes[lane] += values[lane];
+        }
+    }
+    fold(lanes, |a, b| a + b) + rest.iter().sum::<f32>()
+}
+
+/// Makes one of all lanes, by halves: one after the other would wait for each other.
+#[inline(always)]
+pub fn fold(mut lanes: [f32; LANES], with: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = with(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
 }
 
 #[cfg(test)]
