@@ -15,9 +15,9 @@ pub fn panels_by_rows(values: &[f32], out: &mut [f32], columns: usize) {
             }
         } else {
             let width = columns - start;
+            out.fill(0.0);
             for (row, out) in values.chunks_exact(columns).zip(out.chunks_exact_mut(width.next_multiple_of(LANES))) {
                 out[..width].copy_from_slice(&row[start..]);
-                out[width..].fill(0.0);
             }
         }
     }
@@ -28,6 +28,10 @@ pub fn panels_by_rows(values: &[f32], out: &mut [f32], columns: usize) {
 pub fn panels_by_columns(values: &[f32], out: &mut [f32], depth: usize) {
     for (values, out) in values.chunks(COLUMNS * depth).zip(out.chunks_mut(COLUMNS * depth)) {
         let width = out.len() / depth;
+        if depth < LANES {
+            few_rows(values, out, depth);
+            continue;
+        }
         for (group, values) in values.chunks(LANES * depth).enumerate() {
             for start in (0..depth).step_by(LANES) {
                 let rows = transposed(values, depth, start);
@@ -35,6 +39,18 @@ pub fn panels_by_columns(values: &[f32], out: &mut [f32], depth: usize) {
                     out[group * LANES..][..LANES].copy_from_slice(&row);
                 }
             }
+        }
+    }
+}
+
+/// The same of a panel with too few rows to be worth the turning of squares, as narrow heads have.
+#[inline(always)]
+fn few_rows(values: &[f32], out: &mut [f32], depth: usize) {
+    let width = out.len() / depth;
+    out.fill(0.0);
+    for (row, out) in out.chunks_exact_mut(width).enumerate() {
+        for (out, value) in out.iter_mut().zip(values[row..].iter().step_by(depth)) {
+            *out = *value;
         }
     }
 }
