@@ -59,10 +59,12 @@ impl AttentionNorm {
         Ok(inner / self.heads)
     }
 
-    /// Turns `x` into the result, and gives what the backward pass needs. Products within a head are in f32, whatever the weights are in.
-    pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32]) -> Result<Kept> {
+    /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so. Products within a head are in f32, whatever
+    /// the weights are in.
+    pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32], keep: bool) -> Result<Option<Kept>> {
         let cut = Cut::new(self, weights, dims)?;
-        self.with_tables(|tables| cut.forward(x, weights, tables, self.eps as f32))
+        let kept = self.with_tables(|tables| cut.forward(x, weights, tables, self.eps as f32, keep))?;
+        Ok(keep.then_some(kept))
     }
 
     /// Turns `by_x` from the gradient by the result into that by x, and adds those by the weights, which are given transposed.
@@ -98,7 +100,8 @@ impl AttentionNorm {
 pub struct Kept {
     /// Queries, keys and values, turned to their positions: for each head of each example three matrices, `[positions, head_width]`.
     heads: Buffer,
-    /// What each query takes of each key's value, `[positions, positions]` for each head of each example.
+    /// What each query takes of each key's value, `[positions, positions]` for each head of each example; of the last one alone where the
+    /// backward pass needs none.
     shares: Buffer,
     /// What the heads give, `[tokens, inner]`, in panels where products take it so.
     mixed: Buffer,
@@ -107,11 +110,11 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn new(cut: Cut) -> Self {
+    fn new(cut: Cut, keep: bool) -> Self {
         let heads = cut.heads.examples * cut.heads.heads;
         Self {
             heads: Buffer::new(heads * PARTS * cut.heads.matrix()),
-            shares: Buffer::new(heads * cut.square()),
+            shares: Buffer::new((if keep { heads } else { 1 }) * cut.square()),
             mixed: Buffer::new(cut.tokens() * cut.heads.inner()),
             inverses: Buffer::new(cut.tokens()),
         }
@@ -159,9 +162,9 @@ impl Cut {
     }
 
     /// Turns `out` from x into the result.
-    fn forward(self, out: &mut [f32], [qkv, output]: &[Weight; 2], tables: Option<Tables<'_>>, eps: f32) -> Kept {
+    fn forward(self, out: &mut [f32], [qkv, output]: &[Weight; 2], tables: Option<Tables<'_>>, eps: f32, keep: bool) -> Kept {
         let (tokens, inner) = (self.tokens(), self.heads.inner());
-        let mut kept = Kept::new(self);
+        let mut kept = Kept::new(self, keep);
         let mut rows = Buffer::new(tokens * PARTS * inner);
         qkv.multiply(self.vectors(&mut *rows, PARTS).t(), Matrix::by_rows(&*out, tokens, self.width).t(), false);
         vectorized(
@@ -169,8 +172,9 @@ impl Cut {
             || self.heads.split(&rows, &mut kept.heads, tables),
         );
         let mut given = Buffer::new(kept.mixed.len());
-        let heads = kept.heads.chunks_exact(PARTS * self.heads.matrix()).zip(kept.shares.chunks_exact_mut(self.square()));
-        for ((qkv, shares), given) in heads.zip(given.chunks_exact_mut(self.heads.matrix())) {
+        let heads = kept.heads.chunks_exact(PARTS * self.heads.matrix()).zip(given.chunks_exact_mut(self.heads.matrix()));
+        for (index, (qkv, given)) in heads.enumerate() {
+            let shares = &mut kept.shares[if keep { index * self.square() } else { 0 }..][..self.square()];
             let [q, k, v] = self.parts(qkv);
             Factors::F32.multiply(self.square_matrix(&mut *shares), q, k.t(), false);
             vectorized(
@@ -207,12 +211,13 @@ impl Cut {
             let ([q, k, v], g) = (self.parts(qkv), self.head_matrix(g));
             let (by_q, by_kv) = by_qkv.split_at_mut(self.heads.matrix());
             let (by_k, by_v) = by_kv.split_at_mut(self.heads.matrix());
-            Factors::F32.multiply(self.head_matrix(by_v), self.square_matrix(shares).t(), g, false);
             Factors::F32.multiply(self.square_matrix(&mut *by_scores), g, v.t(), false);
             vectorized(
                 #[inline(always)]
                 || softmax::backward(shares, &mut by_scores, self.heads.positions, self.scale()),
             );
+            // Read by columns, which the processor does not foresee: only now that they have come to the cache, row by row.
+            Factors::F32.multiply(self.head_matrix(by_v), self.square_matrix(shares).t(), g, false);
             Factors::F32.multiply(self.head_matrix(by_q), self.square_matrix(&*by_scores), k, false);
             Factors::F32.multiply(self.head_matrix(by_k), self.square_matrix(&*by_scores).t(), q, false);
         }

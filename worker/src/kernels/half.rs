@@ -73,10 +73,7 @@ impl Half {
     /// Turns `x` into the result, and gives what the backward pass needs, where `keep` says so.
     pub(super) fn forward(&self, weights: &[Weight; 2], dims: Dims, x: &mut [f32], keep: bool) -> Result<Option<Kept>> {
         Ok(match self {
-            Self::Attention(half) => {
-                let kept = half.forward(weights, dims, x)?;
-                keep.then_some(Kept::Attention(kept))
-            }
+            Self::Attention(half) => half.forward(weights, dims, x, keep)?.map(Kept::Attention),
             Self::SwiGlu(half) => half.forward(weights, dims, x, keep)?.map(Kept::SwiGlu),
         })
     }
