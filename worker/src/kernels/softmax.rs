@@ -2,14 +2,14 @@
 
 use super::{
     math::exp,
-    sum::{LANES, fold, sum, sum_of_products},
+    sum::{reduce, sum_of_products},
 };
 
 /// Turns rows of `width` scores into the softmax of `scale · scores`. `scale` must be positive.
 #[inline(always)]
 pub fn forward(scores: &mut [f32], width: usize, scale: f32) {
     for row in scores.chunks_exact_mut(width) {
-        let largest = largest(row);
+        let largest = reduce(row, f32::NEG_INFINITY, larger);
         for score in row {
             *score = (*score - largest) * scale;
         }
@@ -19,7 +19,7 @@ pub fn forward(scores: &mut [f32], width: usize, scale: f32) {
         *score = exp(*score);
     }
     for row in scores.chunks_exact_mut(width) {
-        let inverse = 1.0 / sum(row);
+        let inverse = 1.0 / reduce(row, 0.0, |sum, share| sum + share);
         for share in row {
             *share *= inverse;
         }
@@ -37,19 +37,10 @@ pub fn backward(y: &[f32], g: &mut [f32], width: usize, scale: f32) {
     }
 }
 
+/// Not `f32::max`, which is more than one instruction for the sake of NaN; one of these is still in the sum.
 #[inline(always)]
-fn largest(values: &[f32]) -> f32 {
-    // Not `max`, which is more than one instruction for the sake of NaN; one of these is still in the sum.
-    let larger = |most: f32, value: f32| if value > most { value } else { most };
-    let (whole, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for values in whole {
-        for lane in 0..LANES {
-            lanes[lane] = larger(lanes[lane], values[lane]);
-        }
-    }
-    let most_of_rest = rest.iter().fold(f32::NEG_INFINITY, |most, &value| larger(most, value));
-    larger(fold(lanes, larger), most_of_rest)
+fn larger(most: f32, value: f32) -> f32 {
+    if value > most { value } else { most }
 }
 
 #[cfg(test)]

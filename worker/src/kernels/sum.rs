@@ -1,7 +1,7 @@
 //! Sums in a fixed order that suits vector instructions.
 
 /// Sums that run side by side.
-pub const LANES: usize = 16;
+const LANES: usize = 16;
 
 /// Σ a·b. The order of addition depends on the length alone, so the result is the same each time.
 #[inline(always)]
@@ -17,22 +17,23 @@ pub fn sum_of_products(a: &[f32], b: &[f32]) -> f32 {
     fold(lanes, |a, b| a + b) + rest
 }
 
-/// Σ values, in the same order.
+/// All values and `start` made one, in the same order; `start` is what changes nothing.
 #[inline(always)]
-pub fn sum(values: &[f32]) -> f32 {
+pub fn reduce(values: &[f32], start: f32, with: impl Fn(f32, f32) -> f32) -> f32 {
     let (whole, rest) = values.as_chunks::<LANES>();
-    let mut lanes = [0f32; LANES];
+    let mut lanes = [start; LANES];
     for values in whole {
         for lane in 0..LANES {
-            lanes[lane] += values[lane];
+            lanes[lane] = with(lanes[lane], values[lane]);
         }
     }
-    fold(lanes, |a, b| a + b) + rest.iter().sum::<f32>()
+    let rest = rest.iter().fold(start, |sum, &value| with(sum, value));
+    with(fold(lanes, &with), rest)
 }
 
 /// Makes one of all lanes, by halves: one after the other would wait for each other.
 #[inline(always)]
-pub fn fold(mut lanes: [f32; LANES], with: impl Fn(f32, f32) -> f32) -> f32 {
+fn fold(mut lanes: [f32; LANES], with: impl Fn(f32, f32) -> f32) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {
